@@ -1,0 +1,13 @@
+"""Read configs/**/*.toml into specs, and keep where every number came from."""
+
+from clustermodel.catalog._catalog import CONFIGS as CONFIGS
+from clustermodel.catalog._catalog import Catalog as Catalog
+from clustermodel.catalog._catalog import Entry as Entry
+from clustermodel.catalog._catalog import load_catalog as load_catalog
+from clustermodel.catalog._catalog import parse_override as parse_override
+from clustermodel.catalog._errors import ConfigError as ConfigError
+from clustermodel.catalog._errors import InfeasibleError as InfeasibleError
+from clustermodel.catalog._errors import did_you_mean as did_you_mean
+from clustermodel.catalog._kinds import KINDS as KINDS
+from clustermodel.catalog._provenance import CONFIDENCES as CONFIDENCES
+from clustermodel.catalog._provenance import Written as Written
