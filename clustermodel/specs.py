@@ -1,7 +1,7 @@
 """What the kernels compute on: immutable pytrees of SI floats.
 
-Each field is declared once, with its unit and its meaning; configs write the same names with units. Fields are
-scalars; `stack` makes batches of them and `jax.vmap` consumes those. Nothing here has a name: names live in
+Each field is declared once, with its unit and its meaning; configs write the same names with units. Fields
+are scalars; `stack` makes batches of them and `jax.vmap` consumes those. Nothing here has a name: names live in
 `catalog.Entry`. A field that is zero by default is a capability that may be absent (no FP4 arithmetic, no
 scale-up link); NaN stands for a number nobody has published, and `catalog` refuses to compute with it.
 """
@@ -90,7 +90,7 @@ class Accelerator(eqx.Module):
 
 
 class Chassis(eqx.Module):
-    """What a server draws besides its accelerators, for the whole chassis or rack. All zero: not described."""
+    """What a server draws besides its accelerators; all zero where nobody has described it."""
 
     accelerators: Scalar = quantity("", "accelerators in the chassis", 0.0)
     fixed_power: Scalar = quantity("W", "CPUs, DRAM, NICs, drives and boards", 0.0)

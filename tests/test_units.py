@@ -30,6 +30,8 @@ def test_what_is_shown_can_be_read_back(value, unit):
 @given(st.text(max_size=20))
 def test_any_text_is_read_or_refused_with_a_sentence(text):
     try:
-        parse(text, "B/s")
+        value = parse(text, "B/s")
     except ValueError as error:
-        assert str(error)
+        value = str(error)
+    assert value is not None
+    assert value != ""

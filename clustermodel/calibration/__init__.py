@@ -1,0 +1,1 @@
+"""Coefficients: where they come from, how well they predict, how to fit your own."""

@@ -44,7 +44,7 @@ class Entry(Generic[specs.Spec]):
 class Catalog:
     """Everything under one or more configs folders; where a slug occurs twice the first folder wins.
 
-    `overrides` maps "kind/slug" (kind in the singular, slug or "*") to field path and text, as `--set` gives them.
+    `overrides` are (kind or "kind/slug", field path, text), as `--set` gives them.
     """
 
     folders: tuple[Path, ...] = (CONFIGS,)

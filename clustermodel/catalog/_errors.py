@@ -13,7 +13,7 @@ class InfeasibleError(ValueError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean x?" where a known name is close, else ""."""
+    """A hint such as `; did you mean x?` where a known name is close, else nothing."""
     by_folded = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.5)
     return f"; did you mean {by_folded[close[0]]}?" if close else ""

@@ -1,0 +1,1 @@
+"""What hardware costs an hour, and what a token costs of it."""

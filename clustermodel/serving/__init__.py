@@ -1,0 +1,1 @@
+"""Where a deployment settles: batch, latency, throughput and memory in steady state."""
