@@ -1,8 +1,8 @@
 """What the kernels compute on: immutable pytrees of SI floats.
 
 Each field is declared once, with its unit and its meaning; configs write the same names with units. Fields
-are scalars; `stack` makes batches of them and `jax.vmap` consumes those. Nothing here has a name: names live in
-`catalog.Entry`. A field that is zero by default is a capability that may be absent (no FP4 arithmetic, no
+are scalars; `stack` makes batches of them and `jax.vmap` consumes those. Nothing here has a name: names
+live in `catalog.Entry`. A field that is zero by default is a capability that may be absent (no FP4 arithmetic, no
 scale-up link); NaN stands for a number nobody has published, and `catalog` refuses to compute with it.
 """
 
@@ -55,6 +55,7 @@ class MemoryTier(eqx.Module):
 class Accelerator(eqx.Module):
     """One accelerator package, CPU socket or wafer. FLOP rates are dense; links count one direction."""
 
+    memory: MemoryTier
     flops_bf16: Scalar = quantity("FLOP/s", "dense BF16 rate", 0.0)
     flops_fp16: Scalar = quantity("FLOP/s", "dense FP16 rate", 0.0)
     flops_fp8: Scalar = quantity("FLOP/s", "dense FP8 rate", 0.0)
@@ -63,7 +64,6 @@ class Accelerator(eqx.Module):
     flops_fp6: Scalar = quantity("FLOP/s", "dense FP6 rate", 0.0)
     flops_tf32: Scalar = quantity("FLOP/s", "dense TF32 rate", 0.0)
     flops_fp64: Scalar = quantity("FLOP/s", "FP64 vector rate", 0.0)
-    memory: MemoryTier
     sram: Scalar = quantity("B", "on-chip SRAM or last-level cache", 0.0)
     scaleup_bandwidth: Scalar = quantity("B/s", "scale-up link, one direction", 0.0)
     hostlink_bandwidth: Scalar = quantity("B/s", "host link, one direction", 0.0)
@@ -207,7 +207,8 @@ def tiers(rows: Sequence[MemoryTier]) -> MemoryTier:
     """
     if len(rows) > MAX_TIERS:
         raise ValueError(f"a memory hierarchy has at most {MAX_TIERS} tiers, got {len(rows)}")
-    return stack([*rows, *[MemoryTier(capacity=0.0, bandwidth=1.0)] * (MAX_TIERS - len(rows))])
+    empty = MemoryTier(capacity=jnp.zeros(()), bandwidth=jnp.ones(()))
+    return stack([*rows, *[empty] * (MAX_TIERS - len(rows))])
 
 
 def stack(specs: Sequence[Spec]) -> Spec:

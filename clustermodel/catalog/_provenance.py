@@ -29,7 +29,8 @@ class Written:
     def range_si(self, unit: str) -> tuple[float, float]:
         """Low and high in SI; the value itself where no range was written."""
         value = self.si(unit)
-        return tuple(value if text is None else parse(text, expect=unit) for text in (self.low, self.high))
+        low, high = (value if text is None else parse(text, expect=unit) for text in (self.low, self.high))
+        return low, high
 
 
 def read_written(row: dict[str, Any]) -> Written:
