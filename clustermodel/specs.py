@@ -2,8 +2,8 @@
 
 Each field is declared once, with its unit and its meaning; configs write the same names with units. Fields
 are scalars; `stack` makes batches of them and `jax.vmap` consumes those. Nothing here has a name: names
-live in `catalog.Entry`. A field that is zero by default is a capability that may be absent (no FP4 arithmetic, no
-scale-up link); NaN stands for a number nobody has published, and `catalog` refuses to compute with it.
+live in `catalog.Entry`. A field that is zero by default is a capability that may be absent (no FP4
+arithmetic, no scale-up link); NaN stands for a number nobody has published, with which nothing is computed.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ MAX_TIERS = 4
 """Length of every memory hierarchy, so that unlike systems stack; missing tiers have no capacity."""
 
 
-def _strong_float(value: Any) -> Array:
+def strong_float(value: Any) -> Array:
+    """Any number as a float array of the default precision."""
     return jnp.asarray(value, dtype=float)  # a bare asarray leaves weak types: a second jit entry
 
 
@@ -38,8 +39,8 @@ def quantity(unit: str, doc: str, default: float | None = None, least: float = 0
     """
     metadata = {"unit": unit, "doc": doc, "least": least}
     if default is None:
-        return eqx.field(converter=_strong_float, metadata=metadata)
-    return eqx.field(converter=_strong_float, default=default, metadata=metadata)
+        return eqx.field(converter=strong_float, metadata=metadata)
+    return eqx.field(converter=strong_float, default=default, metadata=metadata)
 
 
 class MemoryTier(eqx.Module):
@@ -56,6 +57,7 @@ class Accelerator(eqx.Module):
     """One accelerator package, CPU socket or wafer. FLOP rates are dense; links count one direction."""
 
     memory: MemoryTier
+    tdp: Scalar = quantity("W", "board or module power limit")
     flops_bf16: Scalar = quantity("FLOP/s", "dense BF16 rate", 0.0)
     flops_fp16: Scalar = quantity("FLOP/s", "dense FP16 rate", 0.0)
     flops_fp8: Scalar = quantity("FLOP/s", "dense FP8 rate", 0.0)
@@ -68,7 +70,6 @@ class Accelerator(eqx.Module):
     scaleup_bandwidth: Scalar = quantity("B/s", "scale-up link, one direction", 0.0)
     hostlink_bandwidth: Scalar = quantity("B/s", "host link, one direction", 0.0)
     scaleout_bandwidth: Scalar = quantity("B/s", "network, one direction", 0.0)
-    tdp: Scalar = quantity("W", "board or module power limit")
     idle_power: Scalar = quantity("W", "board power without work", 0.0)
     provisioned_power: Scalar = quantity("W", "all-in planning power, facility overhead included", 0.0)
     price: Scalar = quantity("USD", "purchase price of the part", 0.0)
@@ -98,6 +99,15 @@ class Chassis(eqx.Module):
     fan_power: Scalar = quantity("W", "fan power at full speed", 0.0)
     full_load: Scalar = quantity("W", "load before fans and supplies at which fans run fastest", 0.0)
     psu_capacity: Scalar = quantity("W", "capacity shared by the power supplies", 0.0)
+    psu_efficiency_5: Scalar = quantity("", "efficiency of the supplies at 5 % load", 1.0, least=1e-6)
+    psu_efficiency_10: Scalar = quantity("", "efficiency of the supplies at 10 % load", 1.0, least=1e-6)
+    psu_efficiency_20: Scalar = quantity("", "efficiency of the supplies at 20 % load", 1.0, least=1e-6)
+    psu_efficiency_50: Scalar = quantity("", "efficiency of the supplies at 50 % load", 1.0, least=1e-6)
+    psu_efficiency_100: Scalar = quantity("", "efficiency of the supplies at full load", 1.0, least=1e-6)
+    fan_duty_idle: Scalar = quantity("", "fan duty (share of full speed) without load", 0.0)
+    fan_duty_span: Scalar = quantity("", "rise of the fan duty from no load to full load", 0.0)
+    tray_power: Scalar = quantity("W", "CPUs and auxiliaries behind the trays' own converters", 0.0)
+    tray_efficiency: Scalar = quantity("", "efficiency of the trays' own converters", 1.0, least=1e-6)
 
 
 class System(eqx.Module):

@@ -1,0 +1,98 @@
+"""How long one iteration of an engine takes, operation by operation."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from clustermodel._types import Scalar
+from clustermodel.physics.collectives import CommunicationTime, communication
+from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.transformer import expert_coverage, routed_share
+from clustermodel.physics.work import Demand, Tokens, Work, rank_tokens, work
+
+_SMOOTH = 1e-12  # s; keeps the gradient of the norm finite where both parts are 0
+
+
+class OperationTime(eqx.Module):
+    """Seconds of one operation; its two parts overlap as far as the cube norm lets them."""
+
+    traffic: Scalar
+    arithmetic: Scalar
+
+    @property
+    def total(self) -> Scalar:
+        """(traffic^3 + arithmetic^3)^(1/3): between perfect overlap and none (s)."""
+        return jnp.cbrt((self.traffic + _SMOOTH) ** 3 + (self.arithmetic + _SMOOTH) ** 3)
+
+    @property
+    def traffic_share(self) -> Scalar:
+        """Share of the total owed to memory; the rest is owed to arithmetic."""
+        traffic, arithmetic = (self.traffic + _SMOOTH) ** 3, (self.arithmetic + _SMOOTH) ** 3
+        return traffic / (traffic + arithmetic)
+
+
+class StepTime(eqx.Module):
+    """One iteration, operation by operation (s)."""
+
+    dense: OperationTime
+    experts: OperationTime
+    head: OperationTime
+    attention: OperationTime
+    prefill_attention: Scalar
+    communication: CommunicationTime
+    launch: Scalar
+    host: Scalar
+
+    @property
+    def total(self) -> Scalar:
+        """The iteration (s)."""
+        operations = self.dense.total + self.experts.total + self.head.total + self.attention.total
+        return operations + self.prefill_attention + self.communication.total + self.launch + self.host
+
+
+def iteration(deployment: Deployment, tokens: Tokens) -> tuple[StepTime, Work]:
+    """Time and least work of one iteration of one replica.
+
+    Every operation takes its physical time over the share of the peak that engines reach; launches, host
+    work and communication come on top, so no iteration is faster than its work at peak rates.
+    """
+    need, c = work(deployment, tokens), deployment.coefficients
+    step = StepTime(
+        dense=_at(need.dense, c.weight_read, c.dense_math),
+        experts=_experts(deployment, tokens, need.experts),
+        head=_at(need.head, c.weight_read, c.dense_math),
+        attention=_at(need.attention, c.cache_read, c.attention_math),
+        prefill_attention=need.prefill_attention.arithmetic / c.attention_math,
+        communication=communication(deployment, rank_tokens(deployment, tokens)),
+        launch=launch(deployment),
+        host=c.iteration_host + c.sequence_host * tokens.decode,
+    )
+    return step, need
+
+
+def _at(need: Demand, read: Scalar, math: Scalar) -> OperationTime:
+    return OperationTime(need.traffic / read, need.arithmetic / math)
+
+
+def launch(deployment: Deployment) -> Scalar:
+    """Launching the kernels of all layers (s)."""
+    c, model = deployment.coefficients, deployment.model
+    latent = jnp.where(model.replicated_cache > 0, model.layers, 0.0)
+    times = model.layers * c.layer_launch + model.moe_layers * c.moe_launch + latent * c.latent_launch
+    return times * c.launch_scale
+
+
+def _experts(d: Deployment, tokens: Tokens, need: Demand) -> OperationTime:
+    """Routed experts: uneven load over expert-parallel ranks, and rows padded to tiles per touched expert.
+
+    imbalance = 1 + imb (1 - 1/ep) u/(1 + u), u = sqrt(E / (K tokens));
+    padding adds coverage x pad x E/K tokens.
+    """
+    c, routed = d.coefficients, jnp.maximum(rank_tokens(d, tokens), 1e-6)
+    touched = expert_coverage(d.model, routed, c.coverage_skew)
+    share = jnp.maximum(routed_share(d.model), 1e-9)
+    spread = jnp.sqrt(1 / (share * routed))
+    imbalance = 1 + c.expert_imbalance * (1 - 1 / d.layout.ep) * spread / (1 + spread)
+    padding = 1 + touched * c.expert_padding / share / routed
+    return OperationTime(
+        need.traffic * imbalance / c.expert_read, need.arithmetic * padding * imbalance / c.expert_math
+    )

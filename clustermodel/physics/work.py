@@ -1,0 +1,115 @@
+"""What one iteration has to do at the least: seconds of memory traffic and of arithmetic at peak rates."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from clustermodel._types import Scalar
+from clustermodel.physics import transformer
+from clustermodel.physics.deployment import Deployment
+from clustermodel.specs import quantity
+
+
+class Tokens(eqx.Module):
+    """What one iteration of a replica processes."""
+
+    decode: Scalar = quantity("", "decoding sequences, one token each (more under speculation)")
+    prefill: Scalar = quantity("token", "prefill tokens")
+    context: Scalar = quantity("token", "mean context of a decoding sequence")
+    prefill_context: Scalar = quantity("token", "mean tokens a prefill token attends to")
+
+
+class Demand(eqx.Module):
+    """Seconds of one operation on its accelerator at peak bandwidth and at peak arithmetic rate."""
+
+    traffic: Scalar
+    arithmetic: Scalar
+
+    def __add__(self, other: "Demand") -> "Demand":
+        return Demand(self.traffic + other.traffic, self.arithmetic + other.arithmetic)
+
+    @property
+    def bound(self) -> Scalar:
+        """Least time: the slower of the two, fully overlapped (s)."""
+        return jnp.maximum(self.traffic, self.arithmetic)
+
+
+class Work(eqx.Module):
+    """The demands of one iteration of one pipeline pass, per accelerator."""
+
+    dense: Demand  # attention projections, dense FFN, shared experts
+    experts: Demand
+    head: Demand
+    attention: Demand  # decode attention over the cache
+    prefill_attention: Demand
+
+    @property
+    def total(self) -> Demand:
+        """All operations together."""
+        return self.dense + self.experts + self.head + self.attention + self.prefill_attention
+
+
+def rank_tokens(deployment: Deployment, tokens: Tokens) -> Scalar:
+    """Tokens that pass one pipeline stage in an iteration: decode / pp + prefill."""
+    return tokens.decode / deployment.layout.pp + tokens.prefill
+
+
+def cache_shards(deployment: Deployment) -> Scalar:
+    """Accelerators that share one sequence's cache: 1 where it is replicated, else up to the KV heads."""
+    layout, model = deployment.layout, deployment.model
+    return jnp.where(model.replicated_cache > 0, 1.0, jnp.minimum(layout.tp, model.kv_heads))
+
+
+def work(deployment: Deployment, tokens: Tokens) -> Work:
+    """Traffic and arithmetic of one iteration [roofline: bytes / bandwidth, FLOP / rate, per operation]."""
+    return Work(
+        dense=_dense(deployment, tokens),
+        experts=_experts(deployment, tokens),
+        head=_head(deployment, tokens),
+        attention=_attention(deployment, tokens),
+        prefill_attention=_prefill_attention(deployment, tokens),
+    )
+
+
+def _dense(d: Deployment, tokens: Tokens) -> Demand:
+    count, f, per_rank = transformer.weights(d.model), d.formats, rank_tokens(d, tokens) / d.layout.dp
+    stored = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes
+    arithmetic = 2 * per_rank * (count.attention / f.attention_rate + count.ffn / f.ffn_rate)
+    return Demand(stored / d.layout.tp / d.accelerator.hbm_bandwidth, arithmetic / d.layout.tp)
+
+
+def _experts(d: Deployment, tokens: Tokens) -> Demand:
+    count, routed = transformer.weights(d.model).experts, rank_tokens(d, tokens)
+    touched = transformer.expert_coverage(d.model, routed, d.coefficients.coverage_skew)
+    active = count * transformer.routed_share(d.model)
+    return Demand(
+        count * touched * d.formats.expert_bytes / d.layout.stage / d.accelerator.hbm_bandwidth,
+        2 * routed * active / d.layout.stage / d.formats.expert_rate,
+    )
+
+
+def _head(d: Deployment, tokens: Tokens) -> Demand:
+    shard = transformer.weights(d.model).head / d.layout.tp
+    sequences = tokens.decode / d.layout.pp / d.layout.dp
+    used = jnp.where(tokens.decode > 0, 1.0, 0.0)
+    return Demand(
+        used * shard * d.formats.head_bytes / d.accelerator.hbm_bandwidth,
+        2 * sequences * shard / d.formats.wide_rate,
+    )
+
+
+def _attention(d: Deployment, tokens: Tokens) -> Demand:
+    sequences = tokens.decode / d.layout.pp / d.layout.dp
+    read = transformer.read_cache(d.model, tokens.context, d.formats.cache_bytes, d.formats.state_bytes)
+    per_head = transformer.attended(d.model, tokens.context) * transformer.decode_attention_flops(d.model)
+    heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
+    return Demand(
+        sequences * read.total / cache_shards(d) / d.accelerator.hbm_bandwidth,
+        sequences * heads * per_head / d.formats.wide_rate,
+    )
+
+
+def _prefill_attention(d: Deployment, tokens: Tokens) -> Demand:
+    heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
+    per_head = transformer.attended(d.model, tokens.prefill_context) * 4 * d.model.head_dim
+    arithmetic = tokens.prefill / d.layout.dp * heads * per_head / d.formats.wide_rate
+    return Demand(jnp.zeros_like(arithmetic), arithmetic)
