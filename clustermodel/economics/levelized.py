@@ -1,0 +1,123 @@
+"""What one accelerator costs a second: capital, building, network, energy and hands, each levelized.
+
+    cost = [ (K_it - RV (1 + r)^-n + K_net) crf(r, n) + K_fac P_it crf(r_f, n_f) + m K_it + s P_it ] / A
+           + P_mean PUE e
+
+K_it purchase price, RV residual value, r WACC, n life, K_net network, K_fac building per W, P_it provisioned
+IT power, m maintenance, s staff, A availability, P_mean mean IT power, e electricity price. What is owed in
+every hour is carried by the hours in working order; energy is drawn in those hours only.
+[fixed-charge form: Short, Packey & Holt 1995, NREL/TP-462-5173, ch. 3; items as listed by InferenceX's TCO]
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from clustermodel._types import Scalar
+from clustermodel.economics.annuity import annuity, discount
+from clustermodel.specs import MemoryTier, Site, System, Terms, quantity
+from clustermodel.units import SECONDS_PER_YEAR
+
+
+class HourCost(eqx.Module):
+    """Where the money of one accelerator in working order goes (USD/s).
+
+    A dated all-in price fills `all_in` only: hardware, hosting and energy are inside it, never added again.
+    """
+
+    capital: Scalar = quantity("USD/s", "accelerators, hosts and everything else in the system price", 0.0)
+    facility: Scalar = quantity("USD/s", "building, power and cooling", 0.0)
+    network: Scalar = quantity("USD/s", "scale-out network", 0.0)
+    energy: Scalar = quantity("USD/s", "electricity, facility overhead included", 0.0)
+    maintenance: Scalar = quantity("USD/s", "spares and service contracts", 0.0)
+    staff: Scalar = quantity("USD/s", "operations staff", 0.0)
+    all_in: Scalar = quantity("USD/s", "a price that contains all of the above", 0.0)
+
+    @property
+    def total(self) -> Scalar:
+        """The sum of the parts (USD/s)."""
+        return sum((getattr(self, field.name) for field in dataclasses.fields(self)), jnp.zeros(()))
+
+
+def owned_cost(system: System, site: Site, terms: Terms, it_power: Scalar) -> HourCost:
+    """Cost of one accelerator that its user owns, from its parts; the formula of this module.
+
+    Args:
+        system: gives the price and the provisioned power.
+        site: building and electricity.
+        terms: finance and operation.
+        it_power: mean IT power of one accelerator with its share of the server (W), before PUE.
+    """
+    purchase = terms.price_factor * system.price / system.count
+    power = provisioned_it_power(system, site)
+    fixed = HourCost(
+        capital=purchase * capital_charge(terms),
+        facility=power * site.facility_capex * facility_charge(site),
+        network=purchase * terms.network_fraction * straight_charge(terms),
+        maintenance=purchase * terms.maintenance_fraction / SECONDS_PER_YEAR,
+        staff=power * terms.staff,
+    )
+    energy = it_power * site.pue * site.electricity
+    return eqx.tree_at(lambda cost: cost.energy, scaled(fixed, 1 / terms.availability), energy)
+
+
+def rented_cost(price: Scalar) -> HourCost:
+    """Cost of one accelerator at an all-in price (USD/s): a rent, or a published cost of ownership."""
+    return HourCost(all_in=price)
+
+
+def per_sold(cost: HourCost, utilisation: Scalar) -> HourCost:
+    """Cost per *earning* second: idle seconds are paid by the busy ones. Apply once."""
+    return scaled(cost, 1 / utilisation)
+
+
+def scaled(cost: HourCost, factor: Scalar) -> HourCost:
+    """Every part times `factor`."""
+    return jax.tree.map(lambda part: part * factor, cost)
+
+
+def straight_charge(terms: Terms) -> Scalar:
+    """Levelized cost of one dollar of equipment that is worth nothing at the end (1/s)."""
+    return annuity(terms.wacc, terms.life / SECONDS_PER_YEAR) / SECONDS_PER_YEAR
+
+
+def capital_charge(terms: Terms) -> Scalar:
+    """Levelized cost of one dollar of system, its resale at the end taken off (1/s)."""
+    kept = terms.residual_fraction * discount(terms.wacc, terms.life / SECONDS_PER_YEAR)
+    return (1 - kept) * straight_charge(terms)
+
+
+def facility_charge(site: Site) -> Scalar:
+    """Levelized cost of one dollar of building (1/s)."""
+    return annuity(site.facility_rate, site.facility_life / SECONDS_PER_YEAR) / SECONDS_PER_YEAR
+
+
+def provisioned_it_power(system: System, site: Site) -> Scalar:
+    """IT power that the building must be able to feed, per accelerator (W).
+
+    The accelerator's all-in planning figure less the facility overhead that is inside it; where nobody has
+    published one, the typical inlet power of the system (within 16 % where both are known), else its largest,
+    else the accelerator's own limit.
+    """
+    accelerator = system.accelerator
+    candidates = (
+        accelerator.provisioned_power / site.pue,
+        system.typical_power / system.count,
+        system.max_power / system.count,
+    )
+    power = accelerator.tdp
+    for candidate in reversed(candidates):
+        power = jnp.where(candidate > 0, candidate, power)
+    return power
+
+
+def holding_price(tier: MemoryTier, terms: Terms) -> Scalar:
+    """Levelized cost of keeping one byte in a tier (USD/B/s): its share of the system price, kept in order.
+
+    h = p_byte f (crf (1 - RV (1 + r)^-n) + m) / A, with f the volume price over the catalogue price. It is
+    part of `HourCost.capital` and `HourCost.maintenance`, not an addition to them.
+    """
+    charge = capital_charge(terms) + terms.maintenance_fraction / SECONDS_PER_YEAR
+    return tier.price * terms.price_factor * charge / terms.availability
