@@ -132,6 +132,9 @@ class Model(eqx.Module):
     kv_heads: Scalar = quantity("", "key-value heads", least=1.0)
     head_dim: Scalar = quantity("", "query-key head size", least=1.0)
     v_head_dim: Scalar = quantity("", "value head size", least=1.0)
+    vocab: Scalar = quantity("", "vocabulary", least=1.0)
+    context: Scalar = quantity("token", "longest context", least=1.0)
+    total_params: Scalar = quantity("", "all parameters, counted from the shapes", least=1.0)
     ffn_dim: Scalar = quantity("", "hidden width of the dense FFN layers", 0.0)
     ffn_matrices: Scalar = quantity("", "matrices of one FFN: 3 gated, 2 plain", 3.0, least=2.0)
     dense_ffn_layers: Scalar = quantity("", "layers with a dense FFN", 0.0)
@@ -145,8 +148,6 @@ class Model(eqx.Module):
     kv_lora_rank: Scalar = quantity("", "latent width of keys and values (MLA)", 0.0)
     qk_nope_dim: Scalar = quantity("", "query-key head size without rotary part (MLA)", 0.0)
     qk_rope_dim: Scalar = quantity("", "rotary query-key head size (MLA)", 0.0)
-    vocab: Scalar = quantity("", "vocabulary", least=1.0)
-    context: Scalar = quantity("token", "longest context", least=1.0)
     full_attn_layers: Scalar = quantity("", "layers whose attention sees the whole context", 0.0)
     sliding_layers: Scalar = quantity("", "layers with a sliding window", 0.0)
     sliding_window: Scalar = quantity("token", "length of that window", 0.0)
@@ -158,7 +159,6 @@ class Model(eqx.Module):
     linear_state_elems: Scalar = quantity("", "recurrent state elements of one sequence", 0.0)
     replicated_cache: Scalar = quantity("", "1 where the cache is one shared head (MLA, MQA)", 0.0)
     tied_embeddings: Scalar = quantity("", "1 where input and output embedding are one matrix", 0.0)
-    total_params: Scalar = quantity("", "all parameters, counted from the shapes", least=1.0)
     mtp_layers: Scalar = quantity("", "multi-token-prediction layers, outside the totals", 0.0)
     published_params: Scalar = quantity("", "total parameters as published", 0.0)
     published_active_params: Scalar = quantity("", "parameters active per token as published", 0.0)
@@ -177,11 +177,11 @@ class Workload(eqx.Module):
 class Engine(eqx.Module):
     """Settings of a serving engine that the model needs."""
 
-    max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
     chunk: Scalar = quantity("token", "most prefill tokens in one iteration", least=1.0)
     memory_fraction: Scalar = quantity("", "share of the free memory given to the cache", least=1e-6)
     usable_fraction: Scalar = quantity("", "share of the memory left by driver and context", least=1e-6)
     workspace: Scalar = quantity("B", "activations, graphs and communication buffers")
+    max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
 
 
 class Site(eqx.Module):
