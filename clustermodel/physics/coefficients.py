@@ -42,7 +42,6 @@ class Coefficients(eqx.Module):
     slow_link_excess: Scalar = coefficient("log", "", "collective latency of such links over scale-up links")
     held_output: Scalar = coefficient("logit", "", "mean share of the output a running sequence holds")
     offline_sequences: Scalar = coefficient("log", "", "running sequences per rank in offline runs")
-    accepted_scale: Scalar = coefficient("log", "", "speculative tokens accepted over the stated number")
     ttft_host: Scalar = coefficient("log", "s", "fixed part of TTFT")
     ttft_iterations: Scalar = coefficient("log", "", "decode iterations waited for per prefill chunk")
     ttft_prefill: Scalar = coefficient("log", "", "TTFT over own prefill time")

@@ -27,6 +27,10 @@ class Demand(eqx.Module):
     def __add__(self, other: "Demand") -> "Demand":
         return Demand(self.traffic + other.traffic, self.arithmetic + other.arithmetic)
 
+    def scaled(self, factor: Scalar) -> "Demand":
+        """Both parts times `factor`."""
+        return Demand(self.traffic * factor, self.arithmetic * factor)
+
     @property
     def bound(self) -> Scalar:
         """Least time: the slower of the two, fully overlapped (s)."""

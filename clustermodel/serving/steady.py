@@ -9,22 +9,11 @@ from clustermodel.physics.step import StepTime, iteration
 from clustermodel.physics.work import Demand, Tokens
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
+from clustermodel.serving.phases import Phases
+from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
 
 _PASSES = 3  # the running batch settles to 1e-3 within three substitutions
 _NORM = 4  # sharpness of the minimum of demand and room
-
-
-class Phases(eqx.Module):
-    """Three numbers, one for each phase of serving."""
-
-    prefill: Scalar
-    reload: Scalar
-    decode: Scalar
-
-    @property
-    def total(self) -> Scalar:
-        """The sum of the three."""
-        return self.prefill + self.reload + self.decode
 
 
 class Bounds(eqx.Module):
@@ -45,15 +34,16 @@ class ServingPoint(eqx.Module):
     output_rate: Scalar  # token/s
     step: StepTime  # one pure decode iteration
     time: Phases  # TPOT by phase (s)
-    demand: Phases  # of Demand: work at peak rates behind those times (s)
-    accepted: Scalar  # tokens per sequence and iteration
+    token_time: Phases  # time of the replica per uncached, cached and output token (s/token)
+    prefill_demand: Demand  # work at peak rates behind `time.prefill` and `time.reload` (s)
+    decode_demand: Demand  # work at peak rates behind `time.decode` (s)
     memory: MemoryUse
     bounds: Bounds
 
     @property
     def utilisation(self) -> Demand:
         """Achieved bandwidth and arithmetic over their peaks, mean over time."""
-        need = self.demand.prefill + self.demand.decode
+        need = self.prefill_demand + self.decode_demand
         return Demand(need.traffic / self.tpot, need.arithmetic / self.tpot)
 
 
@@ -67,12 +57,13 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     memory = memory_use(deployment, load)
     asked = jnp.minimum(load.concurrency, deployment.engine.max_num_seqs * deployment.layout.dp)
     most = _smooth_minimum(asked, jnp.maximum(memory.sequences, 1e-3))
-    prefill = _prefill_time(deployment, load)
-    batch, mixed = most, _mixed(deployment, load, most)
+    prefill, prefix = _prefill_time(deployment, load), cached_token_time(deployment, load)
+    batch, mixed = most, _mixed(deployment, load, most, prefix)
     for _ in range(_PASSES - 1):
         batch = most * load.osl * mixed.tpot / (load.osl * mixed.tpot + prefill.request)
-        mixed = _mixed(deployment, load, batch)
-    ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, memory.sequences), prefill.bound)
+        mixed = _mixed(deployment, load, batch, prefix)
+    ttft = _ttft(deployment, load, mixed.tpot, memory.sequences) + load.cached * prefix.latency
+    ttft = jnp.maximum(ttft, prefill.bound)
     most_rate = batch / mixed.bound
     output_rate = jnp.minimum(load.concurrency * load.osl / (ttft + load.osl * mixed.tpot), most_rate)
     return ServingPoint(
@@ -83,8 +74,9 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
         output_rate=output_rate,
         step=mixed.step,
         time=mixed.time,
-        demand=mixed.demand,
-        accepted=1 + load.accepted_tokens,
+        token_time=_token_time(load, batch, mixed.time, prefix),
+        prefill_demand=mixed.prefill_demand,
+        decode_demand=mixed.decode_demand,
         memory=memory,
         bounds=Bounds(mixed.step_bound, prefill.bound, most_rate),
     )
@@ -96,7 +88,8 @@ class _Mixed(eqx.Module):
     tpot: Scalar
     step: StepTime
     time: Phases
-    demand: Phases
+    prefill_demand: Demand
+    decode_demand: Demand
     step_bound: Scalar  # of the decode iteration alone
     bound: Scalar  # with the prefill it has to carry
 
@@ -109,34 +102,44 @@ def _tokens(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
     return Tokens(decode, prefill, load.context, load.prefill_context)
 
 
-def _mixed(deployment: Deployment, load: Load, batch: Scalar) -> _Mixed:
-    c, layers = deployment.coefficients, deployment.model.layers
-    zero = jnp.zeros_like(batch)
-    drafted = batch * (1 + load.draft_tokens)
+def _mixed(deployment: Deployment, load: Load, batch: Scalar, prefix: CachedTokenTime) -> _Mixed:
+    c, zero = deployment.coefficients, jnp.zeros_like(batch)
     plain, plain_need = iteration(deployment, _tokens(load, batch, zero))
-    verify, need = iteration(deployment, _tokens(load, drafted, zero))
+    verify, need = iteration(deployment, _tokens(load, batch * (1 + load.draft_tokens), zero))
     balance = batch / deployment.layout.pp * load.uncached / load.osl
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, 1e-9)
     full, full_need = iteration(deployment, _tokens(load, batch, chunk))
     apart = jnp.where(load.equal_lengths > 0, c.synchronised, 1.0)
-    extra = share * ((full.total - plain.total) * c.mixing + layers * c.mixed_launch) * apart
+    launches = deployment.model.layers * c.mixed_launch
+    extra = share * ((full.total - plain.total) * c.mixing + launches) * apart
     accepted = 1 + load.accepted_tokens
-    decode = jnp.maximum(verify.total / accepted, need.total.bound / (1 + load.draft_tokens))
-    time = Phases(prefill=extra, reload=zero, decode=decode)
-    added = Demand(
-        share * (full_need.total.traffic - plain_need.total.traffic),
-        share * (full_need.total.arithmetic - plain_need.total.arithmetic),
+    step_bound = need.total.bound / (1 + load.draft_tokens)
+    reused = batch * load.cached / load.osl
+    attention = jnp.minimum(reused * prefix.attention * c.mixing * apart, extra)
+    time = Phases(
+        prefill=extra - attention,
+        reload=reused * prefix.reload + attention,
+        decode=jnp.maximum(verify.total / accepted, step_bound),
     )
-    per_token = Demand(need.total.traffic / accepted, need.total.arithmetic / accepted)
-    return _Mixed(
-        tpot=time.total,
-        step=verify,
-        time=time,
-        demand=Phases(prefill=added, reload=Demand(zero, zero), decode=per_token),
-        step_bound=need.total.bound / (1 + load.draft_tokens),
-        bound=(per_token + added).bound,
-    )
+    added = _less(full_need.total, plain_need.total).scaled(share)
+    per_token = need.total.scaled(1 / accepted)
+    bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added
+    return _Mixed(time.total, verify, time, added, per_token, step_bound, bound.bound)
+
+
+def _less(a: Demand, b: Demand) -> Demand:
+    return Demand(a.traffic - b.traffic, a.arithmetic - b.arithmetic)
+
+
+def _token_time(load: Load, batch: Scalar, time: Phases, prefix: CachedTokenTime) -> Phases:
+    """Seconds of the replica per token of each class; finite for a class of which there are no tokens."""
+    uncached = batch * jnp.maximum(load.uncached, 1.0) / load.osl
+    reused = batch * load.cached / load.osl
+    some = reused > 0
+    marginal = prefix.reload + prefix.attention
+    reload = jnp.where(some, time.reload / jnp.where(some, reused, 1.0), marginal)
+    return Phases(prefill=time.prefill / uncached, reload=reload, decode=time.decode / batch)
 
 
 class _Prefill(eqx.Module):
