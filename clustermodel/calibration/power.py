@@ -1,0 +1,113 @@
+"""Which power coefficients an accelerator and a chassis get, and how well they are known."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import equinox as eqx
+
+from clustermodel import specs
+from clustermodel.catalog import Catalog, ConfigError, Entry, Written
+from clustermodel.physics.power import BoardPower
+
+Basis = Literal["fitted", "transferred", "prior"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BoardModel:
+    """Board coefficients, what they rest on, and the relative error that nine of ten unseen points keep."""
+
+    coefficients: BoardPower
+    basis: Basis
+    spread: float
+    provenance: Mapping[str, Written]
+
+
+def _tables(catalog: Catalog) -> dict[str, Any]:
+    for folder in catalog.folders:
+        path = folder / "calibration" / "power.toml"
+        if path.exists():
+            return catalog.table(path)
+    raise ConfigError("calibration/power.toml: not in any configs folder; reinstall clustermodel")
+
+
+def _numbers(table: Mapping[str, Any], kind: type[eqx.Module]) -> dict[str, Written]:
+    return {name: Written(**table[name]) for name in specs.fields(kind)}
+
+
+def _scaled(numbers: Mapping[str, Written], factor: float) -> BoardPower:
+    """Coefficients with every power multiplied by `factor`; the weights of the utilisations have no unit."""
+    units = {name: field.metadata["unit"] for name, field in specs.fields(BoardPower).items()}
+    values = {name: number.si(units[name]) for name, number in numbers.items()}
+    return BoardPower(**{name: value * (factor if units[name] else 1.0) for name, value in values.items()})
+
+
+def board_model(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardModel:
+    """Board-power coefficients of an accelerator, by its slug.
+
+    Fitted on the accelerator itself; else borrowed from the fitted one of its generation, powers scaled with
+    TDP; else the prior, whose powers are in units of TDP. `tdp` in W.
+    """
+    tables = _tables(catalog)
+    fitted = [table for table in tables.values() if "accelerators" in table]
+    for table in fitted:
+        if accelerator in table["accelerators"]:
+            numbers = _numbers(table, BoardPower)
+            return BoardModel(_scaled(numbers, 1.0), "fitted", _plain(table["spread"]), numbers)
+    for table in fitted:
+        if generation.lower() == table["generation"]:
+            numbers = _numbers(table, BoardPower)
+            factor = tdp / Written(**table["tdp"]).si("W")
+            spread = _plain(tables["transfer"]["spread"])
+            return BoardModel(_scaled(numbers, factor), "transferred", spread, numbers)
+    numbers = _numbers(tables["prior"], BoardPower)
+    return BoardModel(_scaled(numbers, tdp), "prior", _plain(tables["prior"]["spread"]), numbers)
+
+
+def _plain(row: Mapping[str, Any]) -> float:
+    return Written(**row).si("")
+
+
+def board_coefficients(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardPower:
+    """The coefficients of `board_model` alone, ready for `physics.power.board_power`."""
+    return board_model(catalog, accelerator, generation, tdp).coefficients
+
+
+def described(catalog: Catalog, system: Entry[specs.System]) -> Entry[specs.System]:
+    """The same system with a chassis: its own, or one derived from its inlet power and marked as such.
+
+    Without a `[chassis]` table the fixed power is what is left of the typical inlet power (else of the
+    maximum times `sustained`, else of the boards times 1 + `overhead`) when every board runs at its TDP.
+    """
+    if float(system.spec.chassis.accelerators) > 0:
+        return system
+    row = {key: Written(**value) for key, value in _tables(catalog)["fallback_chassis"].items()}
+    spec = system.spec
+    boards = float(spec.count * spec.accelerator.tdp)
+    inlet, basis = _inlet(spec, boards, row)
+    efficiency = row["efficiency"].si("")
+    fixed = max(inlet * efficiency - boards, 0.0)
+    chassis = specs.Chassis(
+        accelerators=spec.count,
+        fixed_power=fixed,
+        psu_efficiency_5=efficiency,
+        psu_efficiency_10=efficiency,
+        psu_efficiency_20=efficiency,
+        psu_efficiency_50=efficiency,
+        psu_efficiency_100=efficiency,
+    )
+    note = f"no chassis is described; derived from {basis}"
+    fallback = Written(f"{fixed:.0f} W", row["overhead"].source, "estimate", note=note)
+    return dataclasses.replace(
+        system,
+        spec=eqx.tree_at(lambda s: s.chassis, spec, chassis),
+        provenance={**system.provenance, "chassis.fixed_power": fallback},
+    )
+
+
+def _inlet(spec: specs.System, boards: float, row: Mapping[str, Written]) -> tuple[float, str]:
+    if float(spec.typical_power) > 0:
+        return float(spec.typical_power), "the system's typical inlet power"
+    if float(spec.max_power) > 0:
+        return float(spec.max_power) * row["sustained"].si(""), "the system's largest inlet power"
+    return boards * (1 + row["overhead"].si("")), "the median overhead of described chassis"
