@@ -27,8 +27,8 @@ def npv(rate: Scalar, flows: Float[Array, " period"]) -> Scalar:
 def irr(flows: Float[Array, " period"]) -> Scalar:
     """Internal rate of return: the rate at which the flows are worth nothing; NaN where there is none.
 
-    Flows that change sign more than once can have several: this is the one nearest to zero, and `sign_changes`
-    tells. Differentiable by the implicit function theorem.
+    Flows that change sign more than once can have several (`sign_changes` tells): this is the one nearest to
+    zero. Differentiable by the implicit function theorem.
     """
     grid = jnp.linspace(-LARGEST_LOG_GROWTH, LARGEST_LOG_GROWTH, GRID, dtype=flows.dtype)
     periods = jnp.arange(flows.size, dtype=flows.dtype)

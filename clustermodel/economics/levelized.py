@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.economics.annuity import annuity, discount
+from clustermodel.physics.facility import facility_power, provisioned_power
 from clustermodel.specs import MemoryTier, Site, System, Terms, quantity
 from clustermodel.units import SECONDS_PER_YEAR
 
@@ -59,7 +60,7 @@ def owned_cost(system: System, site: Site, terms: Terms, it_power: Scalar) -> Ho
         maintenance=purchase * terms.maintenance_fraction / SECONDS_PER_YEAR,
         staff=power * terms.staff,
     )
-    energy = it_power * site.pue * site.electricity
+    energy = facility_power(it_power, site.pue) * site.electricity
     return eqx.tree_at(lambda cost: cost.energy, scaled(fixed, 1 / terms.availability), energy)
 
 
@@ -97,20 +98,13 @@ def facility_charge(site: Site) -> Scalar:
 def provisioned_it_power(system: System, site: Site) -> Scalar:
     """IT power that the building must be able to feed, per accelerator (W).
 
-    The accelerator's all-in planning figure less the facility overhead that is inside it; where nobody has
-    published one, the typical inlet power of the system (within 16 % where both are known), else its largest,
-    else the accelerator's own limit.
+    `facility.provisioned_power` (what limits in MW are counted in) less the facility overhead inside it. The
+    inlet limit is the system's largest power where known, else its typical power, else its boards' own limit.
     """
-    accelerator = system.accelerator
-    candidates = (
-        accelerator.provisioned_power / site.pue,
-        system.typical_power / system.count,
-        system.max_power / system.count,
-    )
-    power = accelerator.tdp
-    for candidate in reversed(candidates):
-        power = jnp.where(candidate > 0, candidate, power)
-    return power
+    limit = system.accelerator.tdp
+    for power in (system.typical_power / system.count, system.max_power / system.count):
+        limit = jnp.where(power > 0, power, limit)
+    return provisioned_power(system.accelerator.provisioned_power, limit, site.pue) / site.pue
 
 
 def holding_price(tier: MemoryTier, terms: Terms) -> Scalar:

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
+from clustermodel.serving.phases import Phases
 from clustermodel.specs import quantity
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
 
@@ -35,20 +36,6 @@ class TokenRates(eqx.Module):
         return self.input + self.output
 
 
-class PhaseTime(eqx.Module):
-    """Deployment time (s) that one token of each class takes; in `flops_weighted`, FLOPs instead of seconds.
-
-    Only ratios matter. They are per token, not per second of operation, so that a class of which there are no
-    tokens has one too.
-    """
-
-    prefill: Scalar = quantity("s/tok", "prefill per uncached input token")
-    reload: Scalar = quantity(
-        "s/tok", "per cached input token: its reload and the prefill attention it causes"
-    )
-    decode: Scalar = quantity("s/tok", "decode per output token")
-
-
 class UnitCost(eqx.Module):
     """Cost of one token of each class (USD/token); NaN where an allocation leaves a class without a price."""
 
@@ -64,7 +51,7 @@ class UnitCost(eqx.Module):
         return self.reload + self.holding
 
 
-def token_costs(bill: Scalar, rates: TokenRates, phases: PhaseTime, holding: Scalar) -> UnitCost:
+def token_costs(bill: Scalar, rates: TokenRates, phases: Phases, holding: Scalar) -> UnitCost:
     """Share a bill among the tokens by the time (`time_weighted`) or FLOPs (`flops_weighted`) each takes.
 
     Args:
@@ -85,15 +72,15 @@ def token_costs(bill: Scalar, rates: TokenRates, phases: PhaseTime, holding: Sca
 
 
 def disaggregated_costs(
-    prefill_bill: Scalar, decode_bill: Scalar, rates: TokenRates, phases: PhaseTime, holding: Scalar
+    prefill_bill: Scalar, decode_bill: Scalar, rates: TokenRates, phases: Phases, holding: Scalar
 ) -> UnitCost:
     """Each pool's bill is shared among its tokens: input by the prefill pool, output by the decode pool.
 
     The prefix cache belongs to the prefill pool. [DeepSeek open-infra-index, day 6, sizes its pools this way]
     """
     none = jnp.zeros_like(holding)
-    prefill = token_costs(prefill_bill, rates, PhaseTime(phases.prefill, phases.reload, none), holding)
-    decode = token_costs(decode_bill, rates, PhaseTime(none, none, phases.decode), none)
+    prefill = token_costs(prefill_bill, rates, Phases(phases.prefill, phases.reload, none), holding)
+    decode = token_costs(decode_bill, rates, Phases(none, none, phases.decode), none)
     return UnitCost(
         input=prefill.input,
         reload=prefill.reload,
