@@ -1,0 +1,10 @@
+"""Which systems to buy, when and where, under budget, power, supply and uncertain demand, with proof."""
+
+from clustermodel.fleet.problem import Assets as Assets
+from clustermodel.fleet.problem import Demand as Demand
+from clustermodel.fleet.problem import FleetProblem as FleetProblem
+from clustermodel.fleet.problem import Horizon as Horizon
+from clustermodel.fleet.problem import Limit as Limit
+from clustermodel.fleet.problem import Policy as Policy
+from clustermodel.fleet.problem import Rental as Rental
+from clustermodel.fleet.problem import Service as Service

@@ -1,0 +1,227 @@
+"""Decisions made before demand is known: orders, reservations, retirements, and how carbon is shared out.
+
+    columns  buy[t,a], reserve[t,a], retire[lot,t], allow[limit,slot]
+    rows     budgets, supply, minimum purchases, vendor shares, memory, systems in service, standing draw,
+             retirements within their lot, carbon allowances
+
+A slot is one (period, block). Costs are scaled money; rows are scaled to a right-hand side near one.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from clustermodel.fleet.problem import UNITS, FleetProblem, Limit
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Lot:
+    """Systems that came together and can be retired together: one order, or legacy of one last period."""
+
+    asset: int
+    order: int  # period of the order; -1 for legacy
+    first: int  # first period in which retiring makes a difference
+    last: int  # last period in service
+    count: float  # systems of a legacy lot
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Columns:
+    """Where each decision stands in the vector of first-stage variables."""
+
+    shape: tuple[int, int]  # periods, assets
+    lots: tuple[Lot, ...]
+    retire_lot: np.ndarray  # lot of each retire column
+    retire_period: np.ndarray
+    allow_limit: np.ndarray  # index into limits of each allow column
+    allow_slot: np.ndarray
+
+    @property
+    def buy(self) -> np.ndarray:
+        """[period, asset] indices of orders."""
+        return np.arange(np.prod(self.shape)).reshape(self.shape)
+
+    @property
+    def reserve(self) -> np.ndarray:
+        """[period, asset] indices of reservations."""
+        return self.buy + self.buy.size
+
+    @property
+    def retire(self) -> np.ndarray:
+        """Indices of retirements."""
+        return 2 * self.buy.size + np.arange(len(self.retire_lot))
+
+    @property
+    def allow(self) -> np.ndarray:
+        """Indices of carbon allowances."""
+        return 2 * self.buy.size + len(self.retire_lot) + np.arange(len(self.allow_limit))
+
+    @property
+    def count(self) -> int:
+        """Number of variables."""
+        return 2 * self.buy.size + len(self.retire_lot) + len(self.allow_limit)
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What a limit means to people: a row of the shadow-price table."""
+
+    constraint: str
+    period: str
+    site: str = ""
+    system: str = ""
+    unit: str = ""
+    amount: float = 0.0  # the limit in SI
+    scale: float = 1.0  # the row was divided by this
+    relaxable: bool = True  # False for rows that hold by nature, e.g. retire no more than there is
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Row:
+    """lower <= sum values x[columns] <= upper."""
+
+    columns: np.ndarray
+    values: np.ndarray
+    lower: float
+    upper: float
+    meaning: Meaning
+
+
+def columns(problem: FleetProblem) -> Columns:
+    """Lay out the first-stage variables."""
+    blocks = problem.shape["blocks"]
+    lots = tuple(_lots(problem)) if problem.policy.early_retirement else ()
+    retire = [(i, t) for i, lot in enumerate(lots) for t in range(lot.first, lot.last + 1)]
+    carbon = [(i, limit) for i, limit in enumerate(problem.limits) if limit.kind == "carbon"]
+    allow = [
+        (i, t * blocks + k)
+        for i, limit in carbon
+        for t in (range(problem.shape["periods"]) if limit.period is None else [limit.period])
+        for k in range(blocks)
+    ]
+    pairs = [np.array(rows, dtype=int).reshape(-1, 2).T for rows in (retire, allow)]
+    shape = (problem.shape["periods"], problem.shape["assets"])
+    return Columns(shape, lots, pairs[0][0], pairs[0][1], pairs[1][0], pairs[1][1])
+
+
+def _lots(problem: FleetProblem) -> Iterator[Lot]:
+    assets, (periods, count) = problem.assets, problem.assets.price.shape
+    for a in range(count):
+        for order in range(periods):
+            first = order + int(assets.lead[a])
+            if first < periods and assets.supply[order, a] > 0:
+                yield Lot(a, order, first, min(first + int(assets.life[a]), periods) - 1, 0.0)
+        for last in range(periods):
+            after = assets.legacy[last + 1, a] if last + 1 < periods else 0.0
+            if assets.legacy[last, a] > after:
+                yield Lot(a, -1, 0, last, assets.legacy[last, a] - after)
+
+
+def in_service(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
+    """Maps the variables to systems in service [period * asset] beyond legacy."""
+    periods, assets = layout.shape
+    served, ordered, asset = np.nonzero(problem.assets.alive)
+    rows, cols = [served * assets + asset], [layout.buy[ordered, asset]]
+    values = [np.ones(len(served))]
+    for column, lot, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
+        gone = np.arange(period, layout.lots[lot].last + 1)
+        rows.append(gone * assets + layout.lots[lot].asset)
+        cols.append(np.full(len(gone), column))
+        values.append(-np.ones(len(gone)))
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
+    return sp.csr_matrix(entries, shape=(periods * assets, layout.count))
+
+
+def column_costs(problem: FleetProblem, layout: Columns) -> np.ndarray:
+    """USD of present value per unit of each variable, standing cost of the systems in service included."""
+    assets, rental, horizon = problem.assets, problem.rental, problem.horizon
+    cost = np.zeros(layout.count)
+    if problem.policy.objective == "served":
+        return cost
+    discount, seconds = horizon.discount[:, None], horizon.seconds[:, None]
+    residual = assets.residual * horizon.discount[-1]
+    cost[layout.buy] = assets.price * discount - residual
+    cost[layout.reserve] = rental.price * rental.take_or_pay * discount * seconds
+    for column, index, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
+        lot = layout.lots[index]
+        if lot.order >= 0:
+            sold = _resale(problem, lot, int(period)) * horizon.discount[period]
+            cost[column] = residual[lot.order, lot.asset] - sold
+    standing = (assets.standing_cost * discount * seconds).ravel()
+    return cost + in_service(problem, layout).T @ standing
+
+
+def _resale(problem: FleetProblem, lot: Lot, period: int) -> float:
+    """USD for a system sold at the start of `period`: the residual rule with the life left then."""
+    assets = problem.assets
+    left = np.clip((lot.first + assets.life[lot.asset] - period) / assets.life[lot.asset], 0, 1)
+    return float(assets.resale[lot.asset] * assets.price[lot.order, lot.asset] * left)
+
+
+def bounds(problem: FleetProblem, layout: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds of the variables."""
+    lower, upper = np.zeros(layout.count), np.full(layout.count, np.inf)
+    upper[layout.buy] = problem.assets.supply
+    lower[layout.reserve] = problem.rental.least
+    upper[layout.reserve] = np.maximum(problem.rental.most, problem.rental.least)
+    return lower, upper
+
+
+def rows(problem: FleetProblem, layout: Columns) -> list[Row]:
+    """Every first-stage row with its meaning."""
+    service = in_service(problem, layout)
+    made = [row for limit in problem.limits for row in _limit_rows(problem, layout, limit, service)]
+    for index, lot in enumerate(layout.lots):
+        mine = layout.retire[layout.retire_lot == index]
+        order = [layout.buy[lot.order, lot.asset]] if lot.order >= 0 else []
+        values = np.concatenate([np.ones(len(mine)), -np.ones(len(order))])
+        meaning = Meaning("retirement", problem.horizon.periods[lot.last], relaxable=False)
+        made.append(Row(np.append(mine, order).astype(int), values, -np.inf, lot.count, meaning))
+    return made
+
+
+def _limit_rows(
+    problem: FleetProblem, layout: Columns, limit: Limit, service: sp.csr_matrix
+) -> Iterator[Row]:
+    assets, chosen = problem.assets, np.nonzero(limit.covers(problem.assets))[0]
+    orders = np.arange(layout.shape[0]) if limit.period is None else np.array([limit.period])
+    buy = layout.buy[np.ix_(orders, chosen)].ravel()
+    meaning = _meaning(problem, limit)
+    amount, ones = limit.value / meaning.scale, np.ones(len(buy))
+    if limit.kind == "budget":
+        price = assets.price[np.ix_(orders, chosen)].ravel()
+        yield Row(buy, price / meaning.scale, -np.inf, amount, meaning)
+    elif limit.kind == "supply":
+        yield Row(buy, ones / meaning.scale, -np.inf, amount, meaning)
+    elif limit.kind == "purchases":
+        yield Row(buy, ones / meaning.scale, amount, np.inf, meaning)
+    elif limit.kind == "memory":
+        memory = np.tile(assets.memory[chosen], len(orders))
+        yield Row(buy, memory / meaning.scale, -np.inf, amount, meaning)
+    elif limit.kind == "vendor_share":
+        price = assets.price[np.ix_(orders, chosen)]
+        own = np.array([assets.vendors[a] == limit.vendor for a in chosen], dtype=float)
+        yield Row(buy, (price * (own - limit.value)).ravel() / meaning.scale, -np.inf, 0.0, meaning)
+    elif limit.kind == "carbon":
+        mine = layout.allow[[problem.limits[i] is limit for i in layout.allow_limit]]
+        yield Row(mine, np.ones(len(mine)), -np.inf, 1.0, meaning)
+    elif limit.kind == "systems" or (limit.kind == "power" and np.isfinite(limit.value)):
+        weight = assets.standing_draw if limit.kind == "power" else np.ones(len(assets.systems))
+        for t in orders:
+            held = service[t * layout.shape[1] + chosen].T @ weight[chosen]
+            already = weight[chosen] @ assets.legacy[t, chosen]
+            where = np.nonzero(held)[0]
+            stock = dataclasses.replace(meaning, period=problem.horizon.periods[t])
+            yield Row(where, held[where] / meaning.scale, -np.inf, amount - already / meaning.scale, stock)
+
+
+def _meaning(problem: FleetProblem, limit: Limit) -> Meaning:
+    period = "all" if limit.period is None else problem.horizon.periods[limit.period]
+    chosen = limit.covers(problem.assets)
+    scale = limit.value if limit.value > 0 else 1.0
+    if limit.kind == "vendor_share":
+        scale = max(problem.assets.price[:, chosen].max(initial=0.0), 1.0)
+    system = limit.vendor or limit.system
+    return Meaning(limit.kind, period, limit.site, system, UNITS[limit.kind], limit.value, scale)

@@ -1,0 +1,110 @@
+"""Linear programs as sparse arrays, and HiGHS to solve them."""
+
+import dataclasses
+import enum
+import time
+from collections.abc import Callable
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+INFINITY = highspy.kHighsInf
+_STATUS = highspy.HighsModelStatus
+
+
+class Status(enum.Enum):
+    """How a solve ended, as a sentence."""
+
+    OPTIMAL = "optimal within the gap"
+    TIME_LIMIT = "time limit reached; best plan so far"
+    INTERRUPTED = "interrupted; best plan so far"
+    INFEASIBLE = "no plan meets all limits"
+    UNBOUNDED = "cost can fall without limit"
+    FAILED = "the solver found no answer"
+
+
+_MEANING = {
+    _STATUS.kOptimal: Status.OPTIMAL,
+    _STATUS.kTimeLimit: Status.TIME_LIMIT,
+    _STATUS.kInterrupt: Status.INTERRUPTED,
+    _STATUS.kHighsInterrupt: Status.INTERRUPTED,
+    _STATUS.kInfeasible: Status.INFEASIBLE,
+    _STATUS.kUnbounded: Status.UNBOUNDED,
+    _STATUS.kUnboundedOrInfeasible: Status.INFEASIBLE,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinearProgram:
+    """min cost.x subject to row_lower <= matrix x <= row_upper, lower <= x <= upper, some x integer."""
+
+    cost: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    matrix: sp.csc_matrix
+    row_lower: np.ndarray
+    row_upper: np.ndarray
+    integer: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answer:
+    """What HiGHS says about a linear program; `bound` is the proven lower bound of the objective."""
+
+    status: Status
+    objective: float
+    bound: float
+    x: np.ndarray
+    row_dual: np.ndarray
+    column_dual: np.ndarray
+    seconds: float
+
+
+def highs_model(program: LinearProgram, **options: object) -> highspy.Highs:
+    """A HiGHS instance that holds `program`, ready to be changed and run again."""
+    model = highspy.Highs()
+    model.setOptionValue("output_flag", False)
+    for name, value in options.items():
+        model.setOptionValue(name, value)
+    lp = highspy.HighsLp()
+    lp.num_row_, lp.num_col_ = program.matrix.shape
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = program.cost, _finite(program.lower), _finite(program.upper)
+    lp.row_lower_, lp.row_upper_ = _finite(program.row_lower), _finite(program.row_upper)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_ = program.matrix.indptr, program.matrix.indices
+    lp.a_matrix_.value_ = program.matrix.data
+    if program.integer.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(whole)] for whole in program.integer]
+    model.passModel(lp)
+    return model
+
+
+def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:
+    """Run HiGHS as it stands; `stop` is asked now and then whether to give up."""
+    started = time.perf_counter()
+    if stop is not None:
+        model.cbMipInterrupt.subscribe(lambda event: event.interrupt() if stop() else None)
+    model.run()
+    info, solution = model.getInfo(), model.getSolution()
+    whole = info.mip_node_count >= 0
+    return Answer(
+        status=_MEANING.get(model.getModelStatus(), Status.FAILED),
+        objective=info.objective_function_value,
+        bound=info.mip_dual_bound if whole else info.objective_function_value,
+        x=np.array(solution.col_value),
+        row_dual=np.array(solution.row_dual),
+        column_dual=np.array(solution.col_dual),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def solve(program: LinearProgram, **options: object) -> Answer:
+    """Solve once: simplex where everything is continuous, branch and bound otherwise."""
+    options.setdefault("solver", "choose" if program.integer.any() else "simplex")
+    return run(highs_model(program, **options))
+
+
+def _finite(bounds: np.ndarray) -> np.ndarray:
+    return np.clip(bounds, -INFINITY, INFINITY)

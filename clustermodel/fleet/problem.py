@@ -1,0 +1,214 @@
+"""What a fleet planner knows: systems on offer at sites, workloads to serve, limits, and uncertain demand.
+
+Everything is SI: s, W, B, kg, USD, and work per second, where work is tokens (or requests) as the demand
+counts them. An *asset* is one kind of system at one site; axes are always named period, asset, workload,
+scenario, block in this order. A block is a part of every period with its own load, e.g. the busy hours.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+
+Names = tuple[str, ...]
+PerPeriod = Float[np.ndarray, "period"]
+PerAsset = Float[np.ndarray, "asset"]
+PeriodAsset = Float[np.ndarray, "period asset"]
+PeriodWorkload = Float[np.ndarray, "period workload"]
+PeriodAssetWorkload = Float[np.ndarray, "period asset workload"]
+
+UNLIMITED = np.inf
+PROBABILITY_TOLERANCE = 1e-9
+
+
+def _floats(value: Any) -> np.ndarray:
+    return np.array(value, dtype=float)
+
+
+def _numbers() -> Any:
+    return eqx.field(converter=_floats)
+
+
+class Horizon(eqx.Module):
+    """Periods and the load blocks within them."""
+
+    periods: Names = eqx.field(static=True)
+    blocks: Names = eqx.field(static=True)
+    seconds: PerPeriod = _numbers()  # length of each period
+    discount: PerPeriod = _numbers()  # present value of a dollar of that period, paid at its start
+    share: Float[np.ndarray, "block"] = _numbers()  # share of every period that a block lasts; sums to 1
+
+
+class Assets(eqx.Module):
+    """Kinds of systems at sites: what owning them costs, draws and requires."""
+
+    systems: Names = eqx.field(static=True)
+    sites: Names = eqx.field(static=True)
+    vendors: Names = eqx.field(static=True)
+    price: PeriodAsset = _numbers()  # USD per system, paid when it is ordered
+    resale: PerAsset = _numbers()  # value at the horizon over price, times the share of life that is left
+    standing_cost: PeriodAsset = _numbers()  # USD/s of a system in service, busy or not
+    supply: PeriodAsset = _numbers()  # most systems that can be ordered
+    lead: Int[np.ndarray, "asset"]  # periods from order to service
+    life: Int[np.ndarray, "asset"]  # periods in service
+    legacy: PeriodAsset = _numbers()  # systems already owned that are still in service
+    usable: PerAsset = _numbers()  # share of an owned system that can serve
+    standing_power: PerAsset = _numbers()  # W of a system in service without load, facility overhead inside
+    standing_draw: PerAsset = _numbers()  # W that such a system takes from its site's limit
+    memory: PerAsset = _numbers()  # B per system
+    carbon: PerAsset = _numbers()  # kg/J of the site's energy
+
+    @property
+    def alive(self) -> np.ndarray:
+        """[period, order period, asset]: 1 where a system ordered then is in service."""
+        periods = np.arange(len(self.price))
+        age = periods[:, None, None] - periods[None, :, None] - self.lead
+        return ((age >= 0) & (age < self.life)).astype(float)
+
+    @property
+    def residual(self) -> np.ndarray:
+        """[order period, asset]: USD that a system is worth at the horizon, undiscounted."""
+        periods = len(self.price)
+        left = np.arange(periods)[:, None] + self.lead + self.life - periods
+        return self.resale * self.price * np.clip(left / self.life, 0, 1)
+
+
+class Service(eqx.Module):
+    """What assets do for workloads, and what served and unserved work is worth."""
+
+    workloads: Names = eqx.field(static=True)
+    rate: PeriodAssetWorkload = _numbers()  # work/s of one fully busy system; 0 where it cannot serve
+    busy_cost: PeriodAssetWorkload = _numbers()  # USD/s of a busy system on top of its standing cost
+    busy_power: PeriodAssetWorkload = _numbers()  # W of a busy system on top of its standing power
+    busy_draw: PeriodAssetWorkload = _numbers()  # W that load adds to what a site's limit counts
+    penalty: PeriodWorkload = _numbers()  # USD per unit of unmet work
+    revenue: PeriodWorkload = _numbers()  # USD per unit of served work
+    must_serve: PeriodWorkload = _numbers()  # share of demand that has to be met
+
+
+class Rental(eqx.Module):
+    """Capacity of others: reserved ahead with take-or-pay, or on demand."""
+
+    price: PeriodAsset = _numbers()  # USD/s of one reserved system
+    take_or_pay: PerAsset = _numbers()  # share of that price paid whether used or not
+    least: PeriodAsset = _numbers()  # reservations already signed
+    most: PeriodAsset = _numbers()  # most systems that can be reserved
+    on_demand_price: PeriodAsset = _numbers()  # USD/s of one system without reservation
+    on_demand_most: PeriodAsset = _numbers()
+
+
+class Demand(eqx.Module):
+    """Work per second that is asked for, in each of several futures."""
+
+    scenarios: Names = eqx.field(static=True)
+    probability: Float[np.ndarray, "scenario"] = _numbers()
+    work: Float[np.ndarray, "scenario period block workload"] = _numbers()
+
+
+LimitKind = Literal["budget", "power", "supply", "purchases", "vendor_share", "memory", "carbon", "systems"]
+UNITS: dict[LimitKind, str] = {
+    "budget": "USD",
+    "power": "W",
+    "supply": "",
+    "purchases": "",
+    "vendor_share": "",
+    "memory": "B",
+    "carbon": "kg",
+    "systems": "",
+}
+"""What limits count: spending (USD), draw at a site (W), orders (at most, at least), a vendor's share of the
+spending, bytes of memory ordered, emissions (kg), and systems in service."""
+
+
+class Limit(eqx.Module):
+    """One limit on the fleet. A scope left empty means all; `period` None means the whole horizon."""
+
+    kind: LimitKind = eqx.field(static=True)
+    value: float
+    period: int | None = eqx.field(static=True, default=None)
+    system: str = eqx.field(static=True, default="")
+    site: str = eqx.field(static=True, default="")
+    vendor: str = eqx.field(static=True, default="")
+
+    def covers(self, assets: Assets) -> np.ndarray:
+        """Which assets the limit counts."""
+        scopes = ((self.system, assets.systems), (self.site, assets.sites), (self.vendor, assets.vendors))
+        if self.kind == "vendor_share":  # its vendor says whose share, not which spending is counted
+            scopes = scopes[:2]
+        return np.all([[not scope or scope == name for name in names] for scope, names in scopes], axis=0)
+
+
+class Policy(eqx.Module):
+    """What counts as best.
+
+    objective: `cost` (meet demand cheaply, unmet work is penalised), `npv` (served work earns its revenue)
+    or `served` (serve as much as the limits allow; money counts only in budgets).
+    omega, alpha: the objective is (1 - omega) E[cost] + omega CVaR_alpha[cost], the mean of the worst 1 - alpha.
+    """
+
+    objective: Literal["cost", "npv", "served"] = eqx.field(static=True, default="cost")
+    omega: float = eqx.field(static=True, default=0.0)
+    alpha: float = eqx.field(static=True, default=0.9)
+    whole_systems: bool = eqx.field(static=True, default=True)
+    early_retirement: bool = eqx.field(static=True, default=False)
+    unit: str = eqx.field(static=True, default="USD")
+    work_unit: str = eqx.field(static=True, default="token")
+
+
+class FleetProblem(eqx.Module):
+    """A complete planning problem; `solve` turns it into a `Plan`."""
+
+    horizon: Horizon
+    assets: Assets
+    service: Service
+    rental: Rental
+    demand: Demand
+    limits: tuple[Limit, ...]
+    policy: Policy = Policy()
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Length of every axis."""
+        scenarios, periods, blocks, workloads = self.demand.work.shape
+        sizes = {"periods": periods, "assets": len(self.assets.systems), "workloads": workloads}
+        return sizes | {"scenarios": scenarios, "blocks": blocks}
+
+    def mistakes(self) -> Iterator[str]:
+        """Everything that makes the numbers unusable, a sentence each."""
+        sizes = self.shape
+        if missing := [axis for axis, size in sizes.items() if size == 0]:
+            yield f"no {', no '.join(missing)}; a plan needs at least one of each"
+            return
+        yield from _unusable_numbers(self)
+        total = self.demand.probability.sum()
+        if abs(total - 1) > PROBABILITY_TOLERANCE:
+            yield f"probabilities of the scenarios sum to {total:.9g}, not to 1"
+        if abs(self.horizon.share.sum() - 1) > PROBABILITY_TOLERANCE:
+            yield f"shares of the load blocks sum to {self.horizon.share.sum():.9g}, not to 1"
+        if not (0 <= self.policy.omega <= 1 and 0 <= self.policy.alpha < 1):
+            yield "omega must be in [0, 1] and alpha in [0, 1)"
+        idle = ~np.any(self.service.rate > 0, axis=(0, 1))
+        for name, unserved in zip(self.service.workloads, idle, strict=True):
+            if unserved:
+                yield f"no system can serve workload {name}: give it a throughput on at least one"
+
+
+def _unusable_numbers(problem: FleetProblem) -> Iterator[str]:
+    for part in ("horizon", "assets", "service", "rental", "demand"):
+        group = getattr(problem, part)
+        for name, array in vars(group).items():
+            if not isinstance(array, np.ndarray):
+                continue
+            if np.isnan(array).any():
+                yield f"{part}.{name}: not a number at index {_first(np.isnan(array))}"
+            elif (array < 0).any():
+                yield f"{part}.{name}: negative ({array[array < 0][0]:g}) at index {_first(array < 0)}"
+    for limit in problem.limits:
+        if np.isnan(limit.value) or limit.value < 0:
+            yield f"limit {limit.kind}: {limit.value:g} is no amount"
+
+
+def _first(where: np.ndarray) -> str:
+    return str(tuple(int(axis[0]) for axis in np.nonzero(where)))
