@@ -1,0 +1,98 @@
+"""How every command runs: read the options, answer, write. A command itself is only its answer."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clustermodel import __version__
+from clustermodel.cli import _output
+from clustermodel.cli._options import SHARED, Argument, Option
+
+if TYPE_CHECKING:
+    from clustermodel.catalog import Catalog
+    from clustermodel.chain import Question
+
+Answer = dict[str, Any]
+
+SCHEMA = 1
+"""Version of the form of the answers; it changes when a field changes its meaning or goes."""
+
+
+class Ask:
+    """What the user asked: the options that were given, the catalogue, and a voice on stderr."""
+
+    def __init__(self, given: Mapping[str, Any], quiet: bool):
+        shared = {option.name for option in SHARED}
+        self.options = {k: v for k, v in given.items() if v is not None and k not in shared}
+        self._folders: list[Path] = given["configs"] or []
+        self._overrides: list[str] = given["overrides"] or []
+        self._quiet = quiet
+
+    @functools.cached_property
+    def catalog(self) -> "Catalog":
+        """The shipped catalogue under the user's folders and `--set` texts."""
+        from clustermodel.catalog import load_catalog
+
+        return load_catalog(self._folders, self._overrides)
+
+    def question(self, **fields: Any) -> "Question":
+        """The options as a question to the chain; `fields` go first."""
+        from clustermodel.chain import Question
+
+        return Question(**(self.options | fields))
+
+    def answer(self, kind: str, **fields: Any) -> Answer:
+        """An answer that echoes the options; what the chain answers comes with its own echo."""
+        return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": self.options, **fields}
+
+    def say(self, text: str) -> None:
+        """Talk, unless the user asked for quiet."""
+        if not self._quiet:
+            print(text, file=sys.stderr)
+
+
+def command(*options: Option | Argument) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
+    """Make a typer command of a function from `Ask` to an answer.
+
+    The command takes `options` and the shared ones, computes in float64, and writes the answer in the form
+    and to the place that the user chose, all of it or nothing.
+    """
+
+    def decorate(answer: Callable[[Ask], Answer]) -> Callable[..., None]:
+        @functools.wraps(answer)
+        def run(quiet: bool, **given: Any) -> None:
+            destination = _output.Destination.of(given["format"], given["out"])
+            _compute_in_float64()
+            ask = Ask(given, quiet)
+            destination.write(answer(ask))
+            if destination.path is not None:
+                ask.say(f"wrote {destination.path}")
+
+        setattr(run, "__signature__", _signature(options))  # noqa: B010
+        run.__annotations__ = {}
+        return run
+
+    return decorate
+
+
+def _signature(options: tuple[Option | Argument, ...]) -> inspect.Signature:
+    quiet = inspect.Parameter(
+        "quiet",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[
+            bool, typer.Option("--quiet", help="no remarks on stderr", rich_help_panel=SHARED[0].panel)
+        ],
+    )
+    return inspect.Signature([*(option.parameter for option in (*options, *SHARED)), quiet])
+
+
+def _compute_in_float64() -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)

@@ -1,0 +1,145 @@
+"""Every option that more than one command takes, declared once: name, reader, default and help.
+
+The options of a question are the fields of `clustermodel.chain.Question`, which this table cannot import
+(help must not wait for jax); `tests/test_cli.py` holds the two together.
+"""
+
+import dataclasses
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from clustermodel.cli import _readers as read
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of the command line: the keyword it fills, how its text is read and what help says.
+
+    `default` is what the answer uses when the option is not given, as help shows it; an option that is not
+    given is not passed on, so each default is set in one place only, where the answer is computed.
+    """
+
+    name: str
+    read: read.Reader
+    metavar: str
+    help: str
+    default: str = ""
+    required: bool = False
+    repeated: bool = False
+    flag: str = ""
+    panel: str = "Options"
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """The keyword-only parameter that makes typer offer this option."""
+        declared = typer.Option(
+            self.flag or f"--{self.name.replace('_', '-')}",
+            parser=self.read,
+            metavar=self.metavar,
+            help=self.help + (f" (default: {self.default})" if self.default else ""),
+            rich_help_panel=self.panel,
+        )
+        kind = list[Any] if self.repeated else Any
+        default = inspect.Parameter.empty if self.required else None
+        annotation = Annotated[kind, declared]
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """One optional positional argument: the keyword it fills, how its text is read and what help says."""
+
+    name: str
+    read: read.Reader
+    metavar: str
+    help: str
+    required: bool = False
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """The keyword-only parameter that makes typer take this argument."""
+        declared = typer.Argument(parser=self.read, metavar=self.metavar, help=self.help, show_default=False)
+        default = inspect.Parameter.empty if self.required else None
+        annotation = Annotated[Any, declared]
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
+
+
+def _panel(title: str, *options: Option) -> tuple[Option, ...]:
+    """The options under one title of the help."""
+    return tuple(dataclasses.replace(option, panel=title) for option in options)
+
+
+PRECISIONS = "bf16|fp16|fp8|int8|fp4|mxfp4|nvfp4|int4"
+COST_BASES = "bottom_up|hyperscaler|neocloud|rental_3y|on_demand"
+ALLOCATIONS = "time_weighted|flops_weighted|disaggregated|total|input_only|output_only"
+
+SYSTEM, SYSTEMS, *_WHAT = _panel(
+    "Question",
+    Option("system", read.name, "NAME", "server, rack or pod", required=True),
+    Option("systems", read.names, "A,B,...", "servers, racks or pods, commas between", required=True),
+    Option("model", read.name, "NAME|FILE", "model, or a Hugging Face config.json", required=True),
+    Option("engine", read.name, "NAME", "serving engine", "vllm"),
+    Option("precision", read.name, "FORMAT", f"weights and activations: {PRECISIONS}", "the model's own"),
+    Option("kv_precision", read.name, "FORMAT", "attention cache", "fp8 up to 8 bits, else bf16"),
+)
+_LOAD = _panel(
+    "Load",
+    Option("workload", read.name, "NAME", "lengths and arrivals of requests", "chat-1k"),
+    Option("isl", read.number, "TOKENS", "mean input length", "the workload's"),
+    Option("osl", read.number, "TOKENS", "mean output length", "the workload's"),
+    Option("prefix_hit_rate", read.number, "SHARE", "input found in the prefix cache", "the workload's"),
+    Option("concurrency", read.number, "N", "requests in flight, queue included", "the cheapest"),
+    Option("rate", read.number, "R", "requests per second, instead of --concurrency"),
+)
+_TARGETS = _panel(
+    "Targets",
+    Option("max_ttft_ms", read.number, "MS", "time to first token allowed"),
+    Option("max_tpot_ms", read.number, "MS", "time per output token allowed"),
+    Option("percentile", read.whole, "50|90|99", "percentile that must meet them, with --rate", "mean"),
+)
+_LAYOUT = _panel(
+    "Layout",
+    Option("n_accelerators", read.whole, "N", "accelerators of one replica", "the cheapest"),
+    Option("tp", read.whole, "N", "tensor parallelism", "the cheapest"),
+    Option("pp", read.whole, "N", "pipeline parallelism", "the cheapest"),
+    Option("ep", read.whole, "N", "expert parallelism, a divisor of tp x dp", "the cheapest"),
+    Option("dp", read.whole, "N", "attention-data parallelism", "the cheapest"),
+)
+_MONEY = _panel(
+    "Money",
+    Option("cost_basis", read.name, "BASIS", COST_BASES, "bottom_up"),
+    Option("price_date", read.date, "DATE", "take dated prices up to this day or month", "the newest"),
+    Option("allocation", read.name, "RULE", ALLOCATIONS, "time_weighted"),
+    Option("site", read.name, "NAME", "energy price, PUE and building", "us-average"),
+    Option("utilisation", read.number, "SHARE", "share of hours sold", "the owner's terms"),
+)
+_CALIBRATION = _panel(
+    "Calibration",
+    Option("effects", read.name, "full|globals", "fitted effects of model and engine", "full"),
+    Option("calibration", read.name, "FILE", "your own coefficients", "as shipped"),
+)
+QUESTION = (*_WHAT, *_LOAD, *_TARGETS, *_LAYOUT, *_MONEY, *_CALIBRATION)
+"""What one may ask of the chain besides the systems."""
+
+FORMATS = ("table", "json", "csv")
+SHARED = _panel(
+    "Output",
+    Option("format", read.one_of(*FORMATS), "|".join(FORMATS), "form of the answer", "by suffix of --out"),
+    Option("out", read.path, "FILE", "write the answer there"),
+    Option("configs", read.path, "DIR", "folder of your own entries, searched first", repeated=True),
+    Option(
+        "overrides",
+        read.name,
+        "KIND[/SLUG].FIELD=VALUE",
+        "change a number: accelerator.tdp='900 W'",
+        repeated=True,
+        flag="--set",
+    ),
+)
+"""What every command takes, besides --quiet."""

@@ -1,0 +1,36 @@
+"""The program `clustermodel`: its commands, and nothing that takes time to import."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from clustermodel import __version__
+from clustermodel.cli import _catalog, _tokens
+from clustermodel.cli._program import Program
+
+app = typer.Typer(cls=Program, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app.command()(_tokens.cost)
+app.command()(_tokens.compare)
+app.command()(_tokens.frontier)
+app.add_typer(_catalog.app, name="catalog")
+
+
+@app.callback(invoke_without_command=True)
+def clustermodel(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
+) -> None:
+    """From silicon to money: what a million tokens cost on a system, and which wall sets that cost."""
+    if version:
+        print(f"clustermodel {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def run() -> None:
+    """Entry point of the installed program."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
+    app()

@@ -1,0 +1,38 @@
+"""Numbers as people read them: three significant digits, a dash for what is not defined."""
+
+import math
+from typing import Any
+
+UNKNOWN = "-"
+DIGITS = 3
+_TINY, _HUGE = 1e-6, 1e12
+
+
+def figure(value: Any) -> str:
+    """`1662.4 -> "1,662"`, `26.0 -> "26.0"`, `0.035612 -> "0.0356"`; words stay as they are."""
+    if isinstance(value, str | bool):
+        return str(value)
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if isinstance(value, int) or value == 0:
+        return f"{value:,.0f}"
+    if not _TINY <= abs(value) < _HUGE:
+        return f"{value:.{DIGITS - 1}e}"
+    decimals = max(0, DIGITS - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def usd(value: float | None) -> str:
+    """Dollars: `0.41234 -> "$0.412"`."""
+    text = figure(value)
+    return text if text == UNKNOWN else f"${text}"
+
+
+def percent(share: float | None) -> str:
+    """A share of a whole: `0.4567 -> "46 %"`."""
+    return UNKNOWN if share is None else f"{100 * share:.0f} %"
+
+
+def words(name: str) -> str:
+    """A field name as words: `weight_bandwidth -> "weight bandwidth"`."""
+    return name.replace("_", " ")

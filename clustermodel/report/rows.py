@@ -1,0 +1,65 @@
+"""Answers as flat rows and as plain JSON values: nested fields become dotted columns."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+QUANTILES = ("p10", "p90")
+UNFLATTENED = ("inputs", "sources")
+"""Parts of an answer that describe it as a whole and have no place in a row; JSON carries them."""
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON's own types; what is not finite is not defined, hence null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if isinstance(value, Sequence):
+        return [plain(each) for each in value]
+    if hasattr(value, "tolist"):  # numpy and jax scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def table_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The list of tables that an answer consists of, such as `points`; None for an answer about one thing."""
+    for name, value in answer.items():
+        rows = isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+        if rows and name not in UNFLATTENED:
+            return value
+    return None
+
+
+def rows(answer: Mapping[str, Any]) -> list[Row]:
+    """One flat row for each table of the answer, or one for an answer about one thing."""
+    table = table_of(answer)
+    return [flat(row) for row in ([answer] if table is None else table)]
+
+
+def columns(table: Sequence[Row]) -> list[str]:
+    """Every column of any row, in the order of first appearance."""
+    return list(dict.fromkeys(name for row in table for name in row))
+
+
+def flat(record: Mapping[str, Any]) -> Row:
+    """Nested fields with dots between: `memory.kv_gb`, `uncertainty.tpot_ms.p10`."""
+    kept = {name: value for name, value in record.items() if name not in UNFLATTENED}
+    return dict(_leaves("", plain(kept)))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        children = value.items()
+    elif isinstance(value, list):
+        pair = len(value) == len(QUANTILES) and path.startswith("uncertainty.")
+        children = zip(QUANTILES if pair else map(str, range(len(value))), value, strict=True)
+    else:
+        yield path, value
+        return
+    for name, child in children:
+        yield from _leaves(f"{path}.{name}" if path else str(name), child)

@@ -1,0 +1,67 @@
+"""Answers as text for a terminal: what each kind of answer shows, and the sources at its end."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from clustermodel.report.cost import screen
+from clustermodel.report.figures import figure, words
+from clustermodel.report.points import curves, side_by_side
+from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
+
+Answer = Mapping[str, Any]
+
+_SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
+    "cost": screen,
+    "compare": side_by_side,
+    "frontier": curves,
+}
+
+
+def show(answer: Answer, stream: TextIO, width: int) -> None:
+    """Write an answer to a stream in at most `width` columns; colours only where the stream is a terminal."""
+    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    console.width = min(width, console.width) if console.is_terminal else width
+    for part in _SHOWN.get(answer["kind"], anything)(answer):
+        console.print(part)
+    for part in _sources(answer.get("sources", ())):
+        console.print(part)
+
+
+def anything(answer: Answer) -> Iterator[RenderableType]:
+    """Any answer: its single facts, then each of its lists as a table."""
+    hidden = {"kind", "schema", "version", *UNFLATTENED}
+    lists = {name: value for name, value in answer.items() if table_of({name: value}) is not None}
+    facts = flat({name: value for name, value in answer.items() if name not in hidden | lists.keys()})
+    if facts:
+        grid = Table.grid(padding=(0, 2))
+        for name, value in facts.items():
+            grid.add_row(Text(words(name), style="cyan"), figure(value))
+        yield grid
+    for name, records in lists.items():
+        if name not in hidden:
+            yield records_table(records)
+
+
+def records_table(records: list[Answer]) -> Table:
+    """A plain table of flat records; columns are their fields."""
+    rows = [flat(record) for record in records]
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="cyan")
+    for name in columns(rows):
+        numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
+        table.add_column(words(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if row.get(name) is None else figure(row[name]) for name in columns(rows)))
+    return table
+
+
+def _sources(sources: list[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    if sources:
+        yield Text("\nSources", style="cyan")
+    for source in sources:
+        mark = "~ " if source.get("confidence") in ("estimate", "assumption") else "  "
+        yield Text(f"{mark}{source['key']}: {source['title']} {source.get('url', '')}".rstrip())
