@@ -1,36 +1,50 @@
-# Two commands from a fresh clone: `make demo` (main job) and `make test` (lint, types, contracts, tests).
-# PYTHON chooses the interpreter (>= 3.11); CUDA=12 or CUDA=13 installs the GPU build of jax.
-PYTHON ?= python3
+# Two commands from a fresh clone: `make demo` (what the program is for) and `make test` (all checks).
+#   PYTHON=python3.12   another interpreter (3.11 or later; the first good one on the path otherwise)
+#   VENV=.venv-newest   another place for the environment
+#   CUDA=12 or CUDA=13  the GPU build of jax
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRA := $(if $(CUDA),[cuda$(CUDA)],)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CORE := $(VENV)/.core$(CUDA)
+TEST := $(VENV)/.test$(CUDA)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check pytest readme hooks clean
 
-$(VENV)/.core: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed; choose one with make PYTHON=...") if sys.version_info < (3, 11) else 0'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'
-	touch $@
-
-$(VENV)/.test: $(VENV)/.core
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev]'
-	touch $@
-
-demo: $(VENV)/.core
+demo: $(CORE)
 	$(BIN)/clustermodel cost --system hgx-h200 --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
 	$(BIN)/clustermodel compare --model llama-3.1-70b --precision fp8 --max-tpot-ms 50 \
-		--systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-32tb
+		--systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,hgx-mi300x,hgx-mi355x
 
-test: $(VENV)/.test
+test: check pytest
+
+check: $(TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+pytest: $(TEST)
 	$(BIN)/pytest -n auto -q
 
-bench: $(VENV)/.test
-	$(BIN)/clustermodel bench model --out benchmarks/results/model-cpu.json
+readme: $(TEST)
+	$(BIN)/python tests/readme.py
+
+hooks: $(TEST)
+	$(BIN)/pre-commit install
 
 clean:
 	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.$(if $(CUDA),[cuda$(CUDA)])'
+	touch $@
+
+$(TEST): $(CORE)
+	$(PIP) --editable '.[test,dev]'
+	touch $@
