@@ -74,6 +74,14 @@ def _expected(unit: str) -> str:
     return f"a quantity in {unit!r}" if unit else "a plain number"
 
 
+def split(text: str | float) -> tuple[float, str]:
+    """Number and unit as written, `split("4.8 TB/s") == (4.8, "TB/s")`; `ValueError` without a number."""
+    match = None if isinstance(text, bool) else _QUANTITY.match(str(text))
+    if match is None:
+        raise ValueError(f"expected a number, got {str(text)!r}")
+    return float(match[1].replace("_", "")), match[2]
+
+
 def parse(text: str | float, expect: str) -> float:
     """Read a quantity: `parse("141 GB", expect="B") == 141e9`.
 
@@ -81,13 +89,14 @@ def parse(text: str | float, expect: str) -> float:
     finite, or does not have the dimension of `expect`.
     """
     problem = f"expected {_expected(expect)}, got {str(text)!r}"
-    match = None if isinstance(text, bool) else _QUANTITY.match(str(text))
-    if match is None:
-        raise ValueError(problem)
-    scale, dimension = unit_scale(match[2])
+    try:
+        number, unit = split(text)
+    except ValueError:
+        raise ValueError(problem) from None
+    scale, dimension = unit_scale(unit)
     if dimension != unit_scale(expect)[1]:
         raise ValueError(problem)
-    value = float(match[1].replace("_", "")) * scale
+    value = number * scale
     if not math.isfinite(value):
         raise ValueError(f"expected a finite number, got {str(text)!r}")
     return value

@@ -1,6 +1,7 @@
 """Find entries by name in one or more configs folders, and keep where every number came from."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +13,24 @@ import jax.numpy as jnp
 from clustermodel import specs
 from clustermodel.catalog import _read
 from clustermodel.catalog._errors import ConfigError, did_you_mean
-from clustermodel.catalog._kinds import KINDS, SINGULAR, Kind
-from clustermodel.catalog._provenance import Written
+from clustermodel.catalog._kinds import KINDS, Kind, folder_of
+from clustermodel.catalog._override import Override, parse_override, replaced
+from clustermodel.catalog._provenance import USER, Written, read_written
 
 _PACKAGED = Path(__file__).parents[1] / "configs"
 CONFIGS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
+QUOTES = "quotes"
+_NAMING_LINES = re.compile(r"^(?:name|aliases)[ \t]*=.*$", re.MULTILINE)
+_QUOTES_HEADER = re.compile(r"^\s*\[\[\s*quotes\s*\]\]", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry(Generic[specs.Spec]):
-    """A named spec, the words that go with it, and the provenance of each of its numbers."""
+    """A named spec, the words that go with it, and the provenance of each of its numbers.
+
+    A system's `provenance` holds its accelerator's numbers under "accelerator."; its words name the kinds of
+    its memory tiers, nearest first.
+    """
 
     kind: str
     slug: str
@@ -42,48 +51,56 @@ class Entry(Generic[specs.Spec]):
 
 @dataclasses.dataclass(frozen=True)
 class Catalog:
-    """Everything under one or more configs folders; where a slug occurs twice the first folder wins.
-
-    `overrides` are (kind or "kind/slug", field path, text), as `--set` gives them.
-    """
+    """Everything under one or more configs folders; where a slug occurs twice the first folder wins."""
 
     folders: tuple[Path, ...] = (CONFIGS,)
-    overrides: tuple[tuple[str, str, str], ...] = ()
+    overrides: tuple[Override, ...] = ()
 
     @cached_property
     def sources(self) -> Mapping[str, Mapping[str, Any]]:
         """Every source that a number may name."""
         files = [folder / "sources.toml" for folder in reversed(self.folders)]
         tables = [_read.read_toml(path) for path in files if path.exists()]
-        return {key: row for table in tables for key, row in table.items()}
-
-    def paths(self, folder: str) -> dict[str, Path]:
-        """Slug -> file of one kind, sorted by slug."""
-        found = [p for root in reversed(self.folders) for p in (root / folder).glob("*.toml")]
-        return {path.stem: path for path in sorted(found, key=lambda p: p.stem)}
+        own = {USER: {"title": "set by the user"}}
+        return own | {key: row for table in tables for key, row in table.items()}
 
     @cached_property
-    def _tables(self) -> dict[Path, dict[str, Any]]:
+    def _memory(self) -> dict[tuple[str, Any], Any]:
         return {}
+
+    def paths(self, folder: str) -> dict[str, Path]:
+        """Slug -> file of one kind, sorted by slug; lists of quotes in prices/ count as kind "quotes"."""
+        if ("paths", folder) not in self._memory:
+            of_quotes = folder == QUOTES
+            place = "prices" if of_quotes else folder
+            found = [p for root in reversed(self.folders) for p in (root / place).glob("*.toml")]
+            if place == "prices":
+                found = [p for p in found if bool(_QUOTES_HEADER.search(_read.read_text(p))) == of_quotes]
+            by_slug = sorted(found, key=lambda path: path.stem)
+            self._memory["paths", folder] = {path.stem: path for path in by_slug}
+        return self._memory["paths", folder]
 
     def table(self, path: Path) -> dict[str, Any]:
         """The parsed file, read once."""
-        if path not in self._tables:
-            self._tables[path] = _read.read_toml(path)
-        return self._tables[path]
+        if ("table", path) not in self._memory:
+            self._memory["table", path] = _read.read_toml(path)
+        return self._memory["table", path]
 
     def names(self, folder: str) -> dict[str, str]:
         """Every accepted name of a kind (slug, display name, alias; lower case) -> slug."""
-        known: dict[str, str] = {}
-        paths = self.paths(folder)
-        for slug, path in paths.items():
-            table = self.table(path)
-            for name in (table.get("name", slug), *table.get("aliases", ())):
-                known.setdefault(str(name).lower(), slug)
-        return known | {slug.lower(): slug for slug in paths}
+        if ("names", folder) not in self._memory:
+            known: dict[str, str] = {}
+            paths = self.paths(folder)
+            for slug, path in paths.items():
+                for name in _names_in(path):
+                    known.setdefault(name.lower(), slug)
+            self._memory["names", folder] = known | {slug.lower(): slug for slug in paths}
+        return self._memory["names", folder]
 
     def slug(self, folder: str, name: str) -> str:
         """The slug that a name stands for; unknown names raise with the nearest known one."""
+        if name in self.paths(folder):
+            return name
         known = self.names(folder)
         if name.lower() not in known:
             kind = KINDS[folder].name if folder in KINDS else folder
@@ -95,44 +112,101 @@ class Catalog:
 
     def entry(self, folder: str, name: str) -> Entry[Any]:
         """Read one entry by slug, display name or alias."""
-        kind, slug = KINDS[folder], self.slug(folder, name)
-        path = self.paths(folder)[slug]
+        slug = self.slug(folder, name)
+        if ("entry", (folder, slug)) not in self._memory:
+            self._memory["entry", (folder, slug)] = self._read(KINDS[folder], slug)
+        return self._memory["entry", (folder, slug)]
+
+    def find(self, name: str) -> Entry[Any]:
+        """An entry by "kind/name", or by name alone where only one kind has it."""
+        kind, slash, rest = name.partition("/")
+        if slash:
+            return self.entry(folder_of(kind), rest)
+        found = [folder for folder in KINDS if name.lower() in self.names(folder)]
+        if len(found) > 1:
+            forms = " or ".join(f"{folder}/{self.slug(folder, name)}" for folder in found)
+            raise ConfigError(f"{name!r} names more than one entry; write {forms}")
+        if not found:
+            known = [each for folder in KINDS for each in self.names(folder)]
+            raise ConfigError(f"nothing in the catalogue is named {name!r}{did_you_mean(name, known)}")
+        return self.entry(found[0], name)
+
+    def _read(self, kind: Kind, slug: str) -> Entry[Any]:
+        path = self.paths(kind.folder)[slug]
         table = self._overridden(kind, slug, self.table(path))
-        if found := _read.problems(kind, table, self.sources):
-            raise ConfigError("\n  ".join([str(path.name), *found]))
+        found = _read.problems(kind, table, self.sources)
+        if kind.folder == "systems" and not found:
+            found = self._part_problems(table)
+        if found:
+            raise ConfigError("\n  ".join([path.name, *found]))
         words = {key: table[key] for key in kind.words if key in table}
         provenance = _read.written(kind.spec, table)
-        if folder == "systems":
+        if kind.folder == "systems":
             return self._system(slug, table, words, provenance)
-        parts = {"memory": specs.tiers(_read.memory(table["memory"]))} if folder == "accelerators" else {}
-        return Entry(folder, slug, words, _read.build(kind.spec, table, **parts), provenance)
+        if kind.folder == "accelerators":
+            words["tiers"] = _tier_kinds(table)
+            spec = _read.build(kind.spec, table, memory=specs.tiers(_read.memory(table["memory"])))
+            return Entry(kind.folder, slug, words, spec, provenance)
+        return Entry(kind.folder, slug, words, _read.build(kind.spec, table), provenance)
 
     def _system(
         self, slug: str, table: Mapping[str, Any], words: dict[str, Any], provenance: dict[str, Written]
     ) -> Entry[specs.System]:
         """A system with its accelerator; the system's own [[memory]] tiers are shared out among them."""
         part = self.entry("accelerators", table["accelerator"])
-        own = self._overridden(
-            KINDS["accelerators"], part.slug, self.table(self.paths("accelerators")[part.slug])
-        )
-        count = Written(**{k: v for k, v in _fields(table["count"]).items()}).si("")
+        own = self._part_table(table)
+        count = read_written(table["count"]).si("")
         shared = [_per_accelerator(tier, count) for tier in _read.memory(table.get("memory", []))]
         hierarchy = specs.tiers([*_read.memory(own["memory"]), *shared])
         accelerator = eqx.tree_at(lambda a: a.memory, part.spec, hierarchy)
         spec = _read.build(specs.System, table, accelerator=accelerator)
         merged = provenance | {f"accelerator.{path}": n for path, n in part.provenance.items()}
+        words |= {"accelerator": part.slug, "tiers": (*part.words["tiers"], *_tier_kinds(table))}
         return Entry("systems", slug, words, spec, merged)
 
+    def _part_table(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        slug = self.slug("accelerators", table["accelerator"])
+        return self._overridden(KINDS["accelerators"], slug, self.table(self.paths("accelerators")[slug]))
+
+    def _part_problems(self, table: Mapping[str, Any]) -> list[str]:
+        """What keeps a sound system from being put together with its accelerator."""
+        if table["accelerator"].lower() not in (known := self.names("accelerators")):
+            return [
+                f"accelerator: no accelerator named {table['accelerator']!r}"
+                f"{did_you_mean(table['accelerator'], known)}"
+            ]
+        tiers = len(self.entry("accelerators", table["accelerator"]).words["tiers"])
+        tiers += len(table.get("memory", []))
+        if tiers == 0:
+            return ["memory: missing; neither the system nor its accelerator has a [[memory]] tier"]
+        if tiers > specs.MAX_TIERS:
+            return [f"memory: {tiers} tiers with those of the accelerator; at most {specs.MAX_TIERS}"]
+        return []
+
     def _overridden(self, kind: Kind, slug: str, table: dict[str, Any]) -> dict[str, Any]:
-        for target, field, text in self.overrides:
-            singular, _, which = target.partition("/")
-            if singular == kind.name and which in ("*", "", slug):
-                table = _with_value(kind, table, field, text)
+        for override in self.overrides:
+            if override.kind is kind and (not override.name or self.slug(kind.folder, override.name) == slug):
+                table = replaced(override, table)
         return table
 
 
-def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("value", "source", "confidence")}
+def _names_in(path: Path) -> list[str]:
+    """Display name and aliases of a file, without parsing all of it."""
+    text = _read.read_text(path)
+    try:
+        table = _read.parse_toml("\n".join(_NAMING_LINES.findall(text)), path)
+    except ConfigError:  # a list over several lines, or a broken file that says so when it is used
+        try:
+            table = _read.parse_toml(text, path)
+        except ConfigError:
+            return []
+    aliases = table.get("aliases", [])
+    found = [table.get("name", path.stem), *(aliases if isinstance(aliases, list) else [])]
+    return [name for name in found if isinstance(name, str)]
+
+
+def _tier_kinds(table: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(row.get("kind", "memory") for row in table.get("memory", []))
 
 
 def _per_accelerator(tier: specs.MemoryTier, count: float) -> specs.MemoryTier:
@@ -140,52 +214,21 @@ def _per_accelerator(tier: specs.MemoryTier, count: float) -> specs.MemoryTier:
     return eqx.tree_at(lambda t: (t.capacity, t.bandwidth), tier, tuple(map(jnp.asarray, shared)))
 
 
-SHORTHANDS = {"hbm_bandwidth": "memory[0].bandwidth", "hbm_capacity": "memory[0].capacity"}
+def required(entry: Entry[Any]) -> None:
+    """Refuse an entry with unknown numbers: a `ConfigError` says which, and how to set them."""
+    if not entry.unknown:
+        return
+    cures = [f"{path} ({entry.provenance[path].note}); {_cure(entry, path)}" for path in entry.unknown]
+    raise ConfigError("\n  ".join([f"{entry.slug} has numbers that nobody has published:", *cures]))
 
 
-def _with_value(kind: Kind, table: dict[str, Any], field: str, text: str) -> dict[str, Any]:
-    """A copy of `table` with one number replaced, marked as the user's own."""
-    path = SHORTHANDS.get(field, field)
-    number = {"value": text, "source": "user", "confidence": "derived", "note": "set by the user"}
-    head, _, rest = path.partition(".")
-    if head.startswith("memory[") and rest and head[7:-1].isdigit():
-        rows, index = list(table.get("memory", [])), int(head[7:-1])
-        if index >= len(rows):
-            raise ConfigError(f"--set {kind.name}.{field}: there is no tier {index} in {table['name']}")
-        rows[index] = {**rows[index], rest: number}
-        return {**table, "memory": rows}
-    if rest and head in _read.nested(kind.spec):
-        return {**table, head: {**table.get(head, {}), rest: number}}
-    if path not in specs.fields(kind.spec):
-        known = [*specs.fields(kind.spec), *SHORTHANDS]
-        raise ConfigError(
-            f"--set {kind.name}.{field}: {kind.spec.__name__} has no such field{did_you_mean(field, known)}"
-        )
-    return {**table, path: number}
-
-
-def parse_override(text: str) -> tuple[str, str, str]:
-    """Split `accelerator/h200-sxm.hbm_bandwidth=6 TB/s` or `accelerator.tdp=900 W` into its three parts."""
-    left, equals, value = text.partition("=")
-    target, dot, field = left.strip().partition(".")
-    if "/" in target:  # slugs contain dots: take the longest prefix that leaves a field
-        kind, _, rest = left.strip().partition("/")
-        cut = _field_start(rest)
-        target, dot, field = f"{kind}/{rest[:cut]}", "." if cut < len(rest) else "", rest[cut + 1 :]
-    if not equals or not dot or not value.strip() or not field:
-        raise ConfigError(f"--set {text!r}: write KIND/SLUG.FIELD=VALUE, e.g. accelerator.tdp='900 W'")
-    kind = target.partition("/")[0]
-    if kind not in SINGULAR:
-        raise ConfigError(f"--set {text!r}: no kind {kind!r}{did_you_mean(kind, SINGULAR)}")
-    return target, field.strip(), value.strip()
-
-
-def _field_start(rest: str) -> int:
-    """Where the field begins in `SLUG.FIELD`, e.g. at ".hbm_bandwidth" in "llama-3.1-8b.layers"."""
-    for marker in (".memory[", ".chassis."):
-        if marker in rest:
-            return rest.index(marker)
-    return rest.rfind(".") if "." in rest else len(rest)
+def _cure(entry: Entry[Any], path: str) -> str:
+    kind, slug, field = KINDS[entry.kind], entry.slug, path
+    if path.startswith("accelerator."):
+        kind, slug, field = KINDS["accelerators"], entry.words["accelerator"], path.partition(".")[2]
+    owner = specs.MemoryTier if field.startswith("memory[") else kind.spec
+    unit = specs.fields(owner)[field.rpartition(".")[2]].metadata["unit"]
+    return f"set it with --set {kind.name}/{slug}.{field}='{f'VALUE {unit}'.strip()}'"
 
 
 def load_catalog(folders: Iterable[Path | str] = (), overrides: Iterable[str] = ()) -> Catalog:
@@ -194,4 +237,13 @@ def load_catalog(folders: Iterable[Path | str] = (), overrides: Iterable[str] = 
     for folder in own:
         if not folder.is_dir():
             raise ConfigError(f"--configs {folder}: no such folder; check the path")
-    return Catalog((*own, CONFIGS), tuple(parse_override(text) for text in overrides))
+    catalog = Catalog((*own, CONFIGS), tuple(parse_override(text) for text in overrides))
+    for override in catalog.overrides:
+        if override.name:
+            catalog.slug(override.kind.folder, override.name)
+    return catalog
+
+
+def load(name: str, folders: Iterable[Path | str] = (), overrides: Iterable[str] = ()) -> Entry[Any]:
+    """One entry of the shipped catalogue or the user's folders: `load("systems/hgx-h200")`."""
+    return load_catalog(folders, overrides).find(name)

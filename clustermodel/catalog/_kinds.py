@@ -1,10 +1,13 @@
 """The kinds of catalogue entries: their folder, their spec and the words they may carry."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import equinox as eqx
 
 from clustermodel import specs
+from clustermodel.catalog._errors import ConfigError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +50,57 @@ KINDS = {
     )
 }
 SINGULAR = {kind.name: folder for folder, kind in KINDS.items()}
+
+PRECISIONS = ("bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "nvfp4", "int4")
+TENSORS = ("attention", "ffn", "experts")
+"""What may be stored in formats of its own; `native` and `four_bit` name one for each."""
+
+
+def folder_of(kind: str) -> str:
+    """The folder of a kind given in the singular or plural."""
+    folder = SINGULAR.get(kind.lower(), kind.lower())
+    if folder not in KINDS:
+        raise ConfigError(
+            f"no kind of entry named {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}"
+        )
+    return folder
+
+
+def bad_words(kind: Kind, table: Mapping[str, Any]) -> Iterator[str]:
+    """Everything wrong with the words of an entry, a sentence each."""
+    if "name" not in table:
+        yield "name: missing; write the name people use"
+    if "accelerator" in kind.words and "accelerator" not in table:
+        yield "accelerator: missing; write the slug of a file in accelerators/"
+    for word in kind.words:
+        if word not in table:
+            continue
+        if word in ("native", "four_bit"):
+            yield from (f"{word}: {problem}" for problem in _bad_formats(table[word]))
+        elif word == "aliases":
+            if not _texts(table[word]):
+                yield f"aliases: expected a list of names, got {table[word]!r}"
+        elif word == "year":
+            if type(table[word]) is not int:
+                yield f"year: expected a year, got {table[word]!r}"
+        elif not isinstance(table[word], str) or not table[word].strip():
+            yield f"{word}: expected a text, got {table[word]!r}"
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) and each.strip() for each in value)
+
+
+def _bad_formats(formats: Any) -> Iterator[str]:
+    if not isinstance(formats, dict):
+        yield f"expected {{ {', '.join(TENSORS)} }}, got {formats!r}"
+        return
+    for name in TENSORS:
+        if name not in formats:
+            yield f"{name} missing; write one of {', '.join(PRECISIONS)}"
+    for name, value in formats.items():
+        if name not in TENSORS:
+            yield f"{name!r} is none of {', '.join(TENSORS)}"
+        elif value not in PRECISIONS:
+            hint = did_you_mean(value, PRECISIONS) if isinstance(value, str) else ""
+            yield f"{name} {value!r} is none of {', '.join(PRECISIONS)}{hint}"

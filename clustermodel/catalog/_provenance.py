@@ -1,6 +1,7 @@
 """A number as it is written in a config: value with unit, source, confidence, range, note."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ from clustermodel.units import parse
 
 CONFIDENCES = ("published", "measured", "derived", "estimate", "assumption")
 KEYS = ("value", "source", "confidence", "low", "high", "note", "date")
+USER = "user"
+"""Source of a number that the user set."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +39,26 @@ class Written:
 def read_written(row: dict[str, Any]) -> Written:
     """Make a `Written` from a table that `mistakes` found nothing wrong with."""
     if "unknown" in row:
-        return Written(None, row.get("source", ""), "assumption", note=str(row["unknown"]))
-    return Written(**{key: str(row[key]) if key == "date" else row[key] for key in row})
+        return Written(None, row.get("source", ""), "assumption", note=row["unknown"])
+    texts = {key: str(row[key]) for key in ("source", "confidence", "note", "date") if key in row}
+    numbers = {key: _number(row[key]) for key in ("value", "low", "high") if key in row}
+    return Written(**numbers, **texts)
+
+
+def set_by_user(text: str) -> dict[str, Any]:
+    """The row of a number that replaces what the config says."""
+    return {
+        "value": text,
+        "source": USER,
+        "confidence": "assumption",
+        "low": text,
+        "high": text,
+        "note": "set by the user",
+    }
+
+
+def _number(value: str | float) -> str | float:
+    return value if isinstance(value, str) else float(value)
 
 
 def mistakes(row: Any, unit: str, least: float = 0.0) -> Iterator[str]:
@@ -49,6 +70,7 @@ def mistakes(row: Any, unit: str, least: float = 0.0) -> Iterator[str]:
     if not isinstance(row, dict):
         yield f"write {{ value, source, confidence }} instead of {row!r}"
         return
+    yield from _bad_texts(row)
     if "unknown" in row:
         if extra := row.keys() - {"unknown", "source"}:
             yield f"an unknown number takes only 'unknown' and 'source', not {', '.join(sorted(extra))}"
@@ -62,6 +84,14 @@ def mistakes(row: Any, unit: str, least: float = 0.0) -> Iterator[str]:
     if row.get("confidence") == "assumption" and not {"low", "high"} <= row.keys():
         yield "an assumption needs low and high"
     yield from _bad_numbers(row, unit, least)
+
+
+def _bad_texts(row: dict[str, Any]) -> Iterator[str]:
+    for key in ("unknown", "source", "note"):
+        if key in row and not isinstance(row[key], str):
+            yield f"{key}: expected a text, got {row[key]!r}"
+    if "date" in row and not isinstance(row["date"], str | datetime.date):
+        yield f"date: expected a date such as '2026-08', got {row['date']!r}"
 
 
 def _bad_numbers(row: dict[str, Any], unit: str, least: float) -> Iterator[str]:

@@ -10,22 +10,33 @@ import equinox as eqx
 
 from clustermodel import specs
 from clustermodel.catalog._errors import ConfigError, did_you_mean
-from clustermodel.catalog._kinds import Kind
+from clustermodel.catalog._kinds import Kind, bad_words
 from clustermodel.catalog._provenance import Written, mistakes, read_written
 
 Table = Mapping[str, Any]
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file; a `ConfigError` says what is wrong with it."""
+def read_text(path: Path) -> str:
+    """The text of a file; a `ConfigError` says why it can't be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+
+
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """Parse TOML; a `ConfigError` says what is wrong with it."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # huge integers and deep nesting included
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read and parse a TOML file."""
+    return parse_toml(read_text(path), path)
 
 
 def nested(kind: type[eqx.Module]) -> dict[str, type[eqx.Module]]:
@@ -37,55 +48,72 @@ def nested(kind: type[eqx.Module]) -> dict[str, type[eqx.Module]]:
     }
 
 
+def subtables(kind: type[eqx.Module]) -> dict[str, type[eqx.Module]]:
+    """Nested specs written as `[name]` tables; hierarchies and accelerators have forms of their own."""
+    special = (specs.MemoryTier, specs.Accelerator)
+    return {name: child for name, child in nested(kind).items() if child not in special}
+
+
 def problems(kind: Kind, table: Table, sources: Table | None = None) -> list[str]:
     """Every mistake in `table`, a sentence each that starts with the field."""
-    found = list(_spec_problems(kind.spec, table, kind.words, sources, ""))
-    if "name" not in table:
-        found.append("name: missing; write the name people use")
-    if "accelerator" in kind.words and not isinstance(table.get("accelerator"), str):
-        found.append("accelerator: missing; write the slug of a file in accelerators/")
-    return sorted(found)
+    return sorted([*_spec_problems(kind.spec, table, kind.words, sources, ""), *bad_words(kind, table)])
 
 
 def _spec_problems(
     spec: type[eqx.Module], table: Table, words: tuple[str, ...], sources: Table | None, prefix: str
 ) -> Iterator[str]:
-    quantities, subtables = specs.fields(spec), nested(spec)
-    known = [*quantities, *subtables, *words, *(["memory"] if spec is specs.System else [])]
+    quantities, children = specs.fields(spec), subtables(spec)
+    hierarchy = ["memory"] if spec in (specs.Accelerator, specs.System) else []
+    known = [*quantities, *children, *words, *hierarchy]
     for name in table.keys() - set(known):
         yield f"{prefix}{name}: not a field of {spec.__name__}{did_you_mean(name, known)}"
     for name, field in quantities.items():
-        required = field.default is dataclasses.MISSING
-        if required or name in table:
-            row = table.get(name)
-            for problem in mistakes(row, field.metadata["unit"], field.metadata["least"]):
+        if field.default is dataclasses.MISSING or name in table:
+            for problem in number_problems(table.get(name), field.metadata, sources):
                 yield f"{prefix}{name}: {problem}"
-            source = row.get("source") if isinstance(row, dict) else None
-            if sources is not None and source and source not in sources:
-                yield f"{prefix}{name}: source {source!r} is not in sources.toml"
-    for name, child in subtables.items():
-        if name in table and child not in (specs.MemoryTier, specs.Accelerator):
-            yield from _spec_problems(child, table[name], (), sources, f"{prefix}{name}.")
-    if spec in (specs.Accelerator, specs.System):
-        yield from _memory_problems(spec, table.get("memory", []), sources)
+    for name, child in children.items():
+        if name in table:
+            yield from _table_problems(child, table[name], (), sources, f"{prefix}{name}")
+    if hierarchy:
+        yield from _memory_problems(spec, table, sources)
 
 
-def _memory_problems(spec: type[eqx.Module], rows: Any, sources: Table | None) -> Iterator[str]:
-    if spec is specs.Accelerator and not rows:
-        yield "memory: missing; write at least one [[memory]] tier"
+def number_problems(row: Any, metadata: Mapping[str, Any], sources: Table | None) -> Iterator[str]:
+    """Everything wrong with one number, its source key included."""
+    yield from mistakes(row, metadata["unit"], metadata["least"])
+    source = row.get("source") if isinstance(row, dict) else None
+    if sources is not None and isinstance(source, str) and source not in sources:
+        yield f"source {source!r} is not in sources.toml{did_you_mean(source, sources)}"
+
+
+def _table_problems(
+    spec: type[eqx.Module], table: Any, words: tuple[str, ...], sources: Table | None, path: str
+) -> Iterator[str]:
+    if not isinstance(table, dict):
+        yield f"{path}: expected a table, got {table!r}"
+        return
+    yield from _spec_problems(spec, table, words, sources, f"{path}.")
+
+
+def _memory_problems(spec: type[eqx.Module], table: Table, sources: Table | None) -> Iterator[str]:
+    if spec is specs.Accelerator and "memory" not in table:
+        yield "memory: missing; write [[memory]] tiers, or memory = [] where the memory belongs to the system"
+    rows = table.get("memory", [])
     if not isinstance(rows, list) or len(rows) > specs.MAX_TIERS:
         yield f"memory: expected at most {specs.MAX_TIERS} [[memory]] tables"
         return
     for index, row in enumerate(rows):
-        yield from _spec_problems(specs.MemoryTier, row, ("kind",), sources, f"memory[{index}].")
+        path = f"memory[{index}]"
+        yield from _table_problems(specs.MemoryTier, row, ("kind",), sources, path)
+        if isinstance(row, dict) and not isinstance(row.get("kind", ""), str):
+            yield f"{path}.kind: expected a text, got {row['kind']!r}"
 
 
 def written(spec: type[eqx.Module], table: Table, prefix: str = "") -> dict[str, Written]:
     """The provenance of every number in a sound table, by field path."""
     rows = {f"{prefix}{name}": read_written(table[name]) for name in specs.fields(spec) if name in table}
-    for name, child in nested(spec).items():
-        if name in table and child not in (specs.MemoryTier, specs.Accelerator):
-            rows |= written(child, table[name], f"{prefix}{name}.")
+    for name, child in subtables(spec).items():
+        rows |= written(child, table.get(name, {}), f"{prefix}{name}.")
     for index, row in enumerate(table.get("memory", [])):
         rows |= written(specs.MemoryTier, row, f"{prefix}memory[{index}].")
     return rows
