@@ -48,9 +48,13 @@ def _all_reduce(d: Deployment, stage_tokens: Scalar) -> Scalar:
 
 
 def _all_to_all(d: Deployment, stage_tokens: Scalar) -> Scalar:
-    """Dispatch and combine of a MoE layer under data-parallel attention; latency and wire add in quadrature."""
+    """Dispatch and combine of a MoE layer under data-parallel attention; latency and wire add in quadrature.
+
+    Expert parallelism sends a token to at most K ranks; experts cut across all ranks (ep 1) need every token
+    on every rank.
+    """
     layout, c = d.layout, d.coefficients
-    copies = jnp.minimum(d.model.top_k, layout.ep)
+    copies = jnp.where(layout.ep > 1, jnp.minimum(d.model.top_k, layout.ep), layout.stage)
     wire = stage_tokens / layout.stage * copies * d.model.d_model / _rate(d, layout.stage)
     latency = _latency(d, layout.stage)
     each = c.dispatch_excess * jnp.sqrt(latency**2 + wire**2)

@@ -27,7 +27,7 @@ class MemoryUse(eqx.Module):
 
 
 def weight_bytes(deployment: Deployment) -> Scalar:
-    """Weights on one accelerator: dense tensors split over tp, experts over the stage, both over stages (B)."""
+    """Weights on one accelerator (B): dense tensors split over tp, experts over the stage, both over stages."""
     count, f, layout = transformer.weights(deployment.model), deployment.formats, deployment.layout
     vocabulary = (count.head + count.embedding) * f.head_bytes
     dense = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes + vocabulary

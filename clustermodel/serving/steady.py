@@ -112,7 +112,8 @@ def _mixed(deployment: Deployment, load: Load, batch: Scalar, prefix: CachedToke
     full, full_need = iteration(deployment, _tokens(load, batch, chunk))
     apart = jnp.where(load.equal_lengths > 0, c.synchronised, 1.0)
     launches = deployment.model.layers * c.mixed_launch
-    extra = share * ((full.total - plain.total) * c.mixing + launches) * apart
+    longer = jnp.maximum(full.total - plain.total, 0.0)  # more tokens even out expert load
+    extra = share * (longer * c.mixing + launches) * apart
     accepted = 1 + load.accepted_tokens
     step_bound = need.total.bound / (1 + load.draft_tokens)
     reused = batch * load.cached / load.osl
@@ -159,8 +160,8 @@ def _prefill_time(deployment: Deployment, load: Load) -> _Prefill:
 def _ttft(deployment: Deployment, load: Load, tpot: Scalar, room: Scalar) -> Scalar:
     """Own prefill, the rest of a running iteration, the burst queue and the wait for a cache slot (s).
 
-    TTFT = s (h0 + h1 TPOT chunks + k t_w) + t_w (N/dp - 1)(b0 + b1 rho^g) + (N - room)/min(N, room) osl TPOT w
-    + h_n N, with t_w a prefill wave over all attention ranks and rho the prefill load.
+    TTFT = s (h0 + h1 TPOT chunks + k t_w) + t_w (N/dp - 1)(b0 + b1 rho^g) + h_n N
+           + (N - room)/min(N, room) osl TPOT w,  with t_w a prefill wave over all attention ranks and rho the prefill load.
     """
     c, layout = deployment.coefficients, deployment.layout
     chunk = jnp.maximum(load.chunk(deployment.engine.chunk), 1.0)

@@ -1,0 +1,116 @@
+"""From the name of a precision to bytes per weight and the arithmetic that the hardware has for it."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+
+from clustermodel.catalog import ConfigError, Entry, did_you_mean
+from clustermodel.physics.deployment import Formats
+from clustermodel.specs import Accelerator, Model, System
+
+BYTES = {
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 9 / 16,
+    "nvfp4": 9 / 16,  # 4 bits and an 8-bit scale per 16 weights
+    "int4": 9 / 16,  # 4 bits and a 16-bit scale and zero point per group of 64
+    "mxfp4": 17 / 32,  # 4 bits and an 8-bit scale per 32 weights [OCP Microscaling 1.0]
+}
+"""Bytes per stored number, block scales included."""
+
+WIDER = {
+    "fp4": ("fp4", "fp8", "bf16", "fp16"),
+    "nvfp4": ("fp4", "fp8", "bf16", "fp16"),
+    "mxfp4": ("fp8", "bf16", "fp16", "fp4"),  # native checkpoints keep 8-bit or wider activations
+    "int4": ("int8", "bf16", "fp16", "fp8"),
+    "int8": ("int8", "bf16", "fp16", "fp8"),
+    "fp8": ("fp8", "bf16", "fp16", "fp4"),
+    "fp16": ("fp16", "bf16", "fp8", "fp4"),
+    "bf16": ("bf16", "fp16", "fp8", "fp4"),
+}
+"""Arithmetic to look for, in order: the format's own, the next wider, and the widest there is."""
+
+KINDS = ("attention", "ffn", "experts")
+_ACTIVATION, _STATE = "bf16", 4.0  # recurrent states are kept in fp32
+
+
+@dataclasses.dataclass(frozen=True)
+class Precision:
+    """The format of every kind of tensor, by name."""
+
+    label: str
+    attention: str
+    ffn: str
+    experts: str
+    cache: str
+    arithmetic: Mapping[str, str]  # kind of tensor -> format it is multiplied in
+
+    @property
+    def widest_arithmetic(self) -> str:
+        """`compute_precision` of the answer: how the bulk of the weights is multiplied."""
+        return self.arithmetic["bulk"]
+
+
+def known(name: str, option: str) -> str:
+    """`name` in lower case if it is a precision; else a sentence that says which there are."""
+    if name.lower() not in BYTES:
+        raise ConfigError(f"{option} {name!r}: write one of {', '.join(BYTES)}{did_you_mean(name, BYTES)}")
+    return name.lower()
+
+
+def weight_formats(model: Entry[Model], precision: str | None) -> dict[str, str]:
+    """Formats of attention, FFN and expert weights: the checkpoint's own, or what was asked for.
+
+    A 4-bit request takes the formats of published 4-bit checkpoints; expert formats that are natively
+    narrower than asked are kept.
+    """
+    native = {kind: model.words.get("native", {}).get(kind, "bf16") for kind in KINDS}
+    if precision is None:
+        return native
+    if BYTES[precision] < 1:
+        four_bit = model.words.get("four_bit", dict.fromkeys(KINDS, "fp4"))
+        asked = {kind: precision if four_bit[kind] == "fp4" else four_bit[kind] for kind in KINDS}
+    else:
+        asked = dict.fromkeys(KINDS, precision)
+    if BYTES[native["experts"]] < BYTES[asked["experts"]]:
+        asked["experts"] = native["experts"]
+    return asked
+
+
+def rate(accelerator: Accelerator, weight_format: str) -> tuple[float, str]:
+    """FLOP/s at which weights of a format are multiplied, and the format of that arithmetic."""
+    for arithmetic in WIDER[weight_format]:
+        flops = float(getattr(accelerator, f"flops_{arithmetic}"))
+        if flops > 0:
+            return flops, arithmetic
+    raise ConfigError(
+        "no arithmetic rate of this accelerator is known in any format; set one, e.g. "
+        "--set accelerator.flops_bf16='500 TFLOP/s'"
+    )
+
+
+def resolve_formats(
+    system: Entry[System], model: Entry[Model], precision: str | None, cache: str | None
+) -> tuple[Precision, Formats]:
+    """Formats of a deployment from the options of a question; None means the model's native formats."""
+    asked = None if precision is None else known(precision, "--precision")
+    weights = weight_formats(model, asked)
+    accelerator = system.spec.accelerator
+    bulk = weights["experts"] if float(model.spec.n_experts) > 0 else weights["ffn"]
+    label = asked or bulk
+    narrow = BYTES[label] <= 1 and float(accelerator.flops_fp8) > 0
+    stored = known(cache, "--kv-precision") if cache else ("fp8" if narrow else "bf16")
+    rates = {kind: rate(accelerator, weights[kind]) for kind in KINDS}
+    wide, wide_format = rate(accelerator, _ACTIVATION)
+    arithmetic = {kind: found for kind, (_, found) in rates.items()}
+    arithmetic |= {"bulk": rate(accelerator, bulk)[1], "wide": wide_format}
+    formats = Formats(
+        *(jnp.asarray(BYTES[weights[kind]]) for kind in KINDS),
+        *map(jnp.asarray, (BYTES[_ACTIVATION], BYTES[stored], _STATE, BYTES[_ACTIVATION])),
+        *(jnp.asarray(rates[kind][0]) for kind in KINDS),
+        jnp.asarray(wide),
+    )
+    return Precision(label, *(weights[kind] for kind in KINDS), cache=stored, arithmetic=arithmetic), formats

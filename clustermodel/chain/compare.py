@@ -1,0 +1,105 @@
+"""`compare` and `frontier`: the same question put to several systems, and to several speeds."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clustermodel import __version__
+from clustermodel.assembly.layouts import candidates
+from clustermodel.catalog import Catalog, ConfigError, InfeasibleError
+from clustermodel.chain.choose import does_not_fit, limits
+from clustermodel.chain.cost import SCHEMA, cost
+from clustermodel.chain.question import Question
+from clustermodel.chain.search import Grid, product
+from clustermodel.chain.setup import Setup, price, set_up
+from clustermodel.units import MILLION
+
+
+def compare(catalog: Catalog, question: Question, systems: Sequence[str]) -> dict[str, Any]:
+    """Cost answers of several systems, cheapest first; systems without an answer last, with the reason.
+
+    Raises:
+        ConfigError: a name or option is wrong, or a system has no price on the asked basis.
+        InfeasibleError: no system has an answer.
+    """
+    _same_basis(catalog, question, systems)
+    answers, reasons = [], []
+    for name in systems:
+        asked = dataclasses.replace(question, system=name)
+        try:
+            answers.append(cost(catalog, asked))
+        except InfeasibleError as error:
+            reasons.append({"system": catalog.slug("systems", name), "reason": str(error)})
+    if not answers:
+        raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
+    answers.sort(key=lambda each: each["usd_per_mtok_total"] or np.inf)
+    return _object("compare", question, systems) | {"points": [*answers, *reasons]}
+
+
+def _object(kind: str, question: Question, systems: Sequence[str]) -> dict[str, Any]:
+    asked = {**dataclasses.asdict(question), "systems": list(systems)}
+    return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": asked}
+
+
+def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str]) -> None:
+    """Refuse a comparison unless every system has a price on the question's basis."""
+    lacking = []
+    for name in systems:
+        entry = catalog.entry("systems", name)
+        try:
+            price(catalog, entry, question)
+        except ConfigError:
+            lacking.append(name)
+    if lacking:
+        raise ConfigError(
+            f"--cost-basis {question.cost_basis}: no such price for {', '.join(lacking)}; "
+            "a comparison uses one basis for all: leave them out, or use bottom_up"
+        )
+
+
+def frontier(catalog: Catalog, question: Question, systems: Sequence[str]) -> dict[str, Any]:
+    """What each system charges and yields at every speed a user can have: its non-dominated points.
+
+    A point is kept if no other point of the system is both faster for the user and cheaper per token.
+    """
+    _same_basis(catalog, question, systems)
+    points, reasons = [], []
+    for name in systems:
+        setup = set_up(catalog, dataclasses.replace(question, system=name))
+        shapes = candidates(setup.system.spec, setup.model.spec, question.n_accelerators, question.fixed_axes)
+        grid = product(setup, shapes)
+        kept = _non_dominated(grid, grid.meets(*limits(setup)))
+        if len(kept):
+            points += [_point(setup, grid, index) for index in kept]
+        else:
+            why = does_not_fit(setup, grid) if not grid.fits.any() else "no point meets the objectives"
+            reasons.append({"system": setup.system.slug, "reason": why})
+    if not points:
+        raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
+    return _object("frontier", question, systems) | {"points": [*points, *reasons]}
+
+
+def _non_dominated(grid: Grid, allowed: np.ndarray) -> np.ndarray:
+    """Rows of the lower envelope of price against TPOT, fastest first."""
+    order = np.lexsort((grid.price, grid.tpot))
+    order = order[allowed[order]]
+    best = np.minimum.accumulate(grid.price[order])
+    first = np.concatenate([[True], best[1:] < best[:-1]]) if len(order) else np.zeros(0, dtype=bool)
+    return order[first]
+
+
+def _point(setup: Setup, grid: Grid, index: int) -> dict[str, Any]:
+    tpot, carried = grid.tpot[index], grid.evaluations.carried[index]
+    rate = grid.evaluations.point.output_rate[index]
+    return {
+        "system": setup.system.slug,
+        "interactivity_tok_s_user": 1 / tpot,
+        "usd_per_mtok_total": grid.price[index] * MILLION,
+        "output_tok_s_per_accelerator": rate / carried,
+        "ttft_ms": grid.ttft[index] * 1e3,
+        "tpot_ms": tpot * 1e3,
+        "concurrency": grid.concurrency[index],
+        "layout": dict(zip(("tp", "pp", "dp", "ep"), grid.shapes[index], strict=True)),
+    }

@@ -1,0 +1,96 @@
+"""The whole chain for one operating point: serving, power, hour, token. Pure JAX; vmap it over anything."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from clustermodel._types import Scalar
+from clustermodel.economics.levelized import HourCost, holding_price, owned_cost, per_sold, rented_cost
+from clustermodel.economics.tokens import TokenRates, UnitCost, holding_cost, token_costs
+from clustermodel.physics.chassis import InletPower, it_power
+from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.power import BoardPower, Phases, Utilisation, mean_power, phase_power
+from clustermodel.serving.load import Load
+from clustermodel.serving.prefix import cache_tier, token_cache_bytes
+from clustermodel.serving.steady import ServingPoint, closed_loop
+from clustermodel.specs import Site, Terms, quantity
+
+
+class Money(eqx.Module):
+    """What the owner's side of the question is made of."""
+
+    site: Site
+    terms: Terms
+    board: BoardPower
+    all_in_price: Scalar = quantity("USD/s", "dated price of an accelerator; 0 means bottom-up", 0.0)
+    reuse_interval: Scalar = quantity("s", "mean time a cached prefix waits for its next use", 300.0)
+
+
+class Evaluation(eqx.Module):
+    """One operating point from silicon to money (SI)."""
+
+    point: ServingPoint
+    board: Phases  # W by phase, per accelerator
+    board_power: Scalar  # W, mean, per accelerator
+    inlet: InletPower  # W, per accelerator, stranded accelerators' share included
+    hour: HourCost  # USD/s per accelerator, after utilisation
+    carried: Scalar  # accelerators whose cost the replica carries, stranded ones included
+    unit: UnitCost  # USD/token, time-weighted
+    holding: Scalar  # USD per cached token kept
+
+
+def evaluate(deployment: Deployment, load: Load, money: Money) -> Evaluation:
+    """Serve `load`, draw power, pay the bill and share it out among the tokens."""
+    point = closed_loop(deployment, load)
+    board, board_power = _board(deployment, point, money.board)
+    chassis = deployment.system.chassis
+    inlet = it_power(chassis, board_power, chassis.accelerators)
+    hour = _hour(deployment, money, inlet.total)
+    carried = carried_accelerators(deployment)
+    tier = cache_tier(deployment)
+    holding = holding_cost(
+        holding_price(tier, money.terms), token_cache_bytes(deployment), money.reuse_interval
+    )
+    holding = jnp.where(money.all_in_price > 0, 0.0, holding)
+    unit = token_costs(hour.total * carried, token_rates(point, load), point.token_time, holding)
+    return Evaluation(point, board, board_power, inlet, hour, carried, unit, holding)
+
+
+def _hour(deployment: Deployment, money: Money, inlet_power: Scalar) -> HourCost:
+    owned = owned_cost(deployment.system, money.site, money.terms, inlet_power)
+    rented = rented_cost(money.all_in_price)
+    quoted = money.all_in_price > 0
+    hour = jax.tree.map(lambda a, b: jnp.where(quoted, a, b), rented, owned)
+    return per_sold(hour, money.terms.utilisation)
+
+
+def carried_accelerators(deployment: Deployment) -> Scalar:
+    """Accelerators that a replica pays for: those it uses and its share of the stranded ones.
+
+    A system of C accelerators holds floor(C / n) replicas of n; a replica of several systems pays for all of
+    them.
+    """
+    count, n = deployment.system.count, deployment.layout.n_accelerators
+    whole_systems = jnp.ceil(n / count) * count
+    return jnp.where(n > count, whole_systems, count / jnp.maximum(jnp.floor(count / n), 1.0))
+
+
+def token_rates(point: ServingPoint, load: Load) -> TokenRates:
+    """Tokens per second of the replica by class."""
+    return TokenRates(point.request_rate * load.uncached, point.request_rate * load.cached, point.output_rate)
+
+
+def _board(deployment: Deployment, point: ServingPoint, board: BoardPower) -> tuple[Phases, Scalar]:
+    """Board power by phase from the rates really achieved, and its mean over the step."""
+    before = jnp.maximum(point.time.prefill + point.time.reload, 1e-12)
+    prefill, decode = point.prefill_demand, point.decode_demand
+    several = jnp.where(deployment.layout.n_accelerators > 1, 1.0, 0.0)
+    power = phase_power(
+        board,
+        Utilisation(prefill.arithmetic / before, prefill.traffic / before),
+        Utilisation(decode.arithmetic / point.time.decode, decode.traffic / point.time.decode),
+        several,
+    )
+    zero = jnp.zeros_like(before)
+    spent = Phases(point.time.prefill + point.time.reload, point.time.decode, zero, zero)
+    return power, mean_power(power, spent)

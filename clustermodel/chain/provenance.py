@@ -1,0 +1,61 @@
+"""What an answer rests on: every value used, the guesses among them, and the sources."""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from clustermodel.catalog import Catalog, Entry, Written
+from clustermodel.chain.setup import Setup
+
+GUESSES = ("estimate", "assumption")
+
+
+def inputs(setup: Setup) -> dict[str, Any]:
+    """The question with its defaults, and every number of every entry as it was written."""
+    asked = dataclasses.asdict(setup.question)
+    asked |= {"isl": setup.isl, "osl": setup.osl, "prefix_hit_rate": setup.prefix_hit_rate}
+    return {**asked, "entries": {f"{e.kind}/{e.slug}": _values(e) for e in setup.entries}}
+
+
+def _values(entry: Entry[Any]) -> dict[str, str | float | None]:
+    return {path: number.value for path, number in entry.provenance.items()}
+
+
+def _numbers(setup: Setup) -> list[tuple[str, str, Written]]:
+    rows = [
+        (f"{entry.kind}/{entry.slug}", path, number)
+        for entry in setup.entries
+        for path, number in entry.provenance.items()
+    ]
+    rows += [("calibration/power", path, number) for path, number in setup.board.provenance.items()]
+    if setup.quote:
+        rows.append((f"prices/{setup.quote.basis}", setup.quote.date, setup.quote.number))
+    return rows
+
+
+def assumptions(setup: Setup) -> list[dict[str, Any]]:
+    """The numbers that are estimates or assumptions, with their ranges."""
+    return [
+        {
+            "entry": where,
+            "field": path,
+            "value": number.value,
+            "confidence": number.confidence,
+            "low": number.low,
+            "high": number.high,
+            "note": number.note,
+        }
+        for where, path, number in _numbers(setup)
+        if number.confidence in GUESSES and number.value is not None
+    ]
+
+
+def sources(catalog: Catalog, setup: Setup) -> list[dict[str, Any]]:
+    """Sources of the numbers used, most used first, with link and dates."""
+    used = Counter(number.source for _, _, number in _numbers(setup) if number.source)
+    used["serving-study-2026-11"] += 1
+    rows = []
+    for key, times in used.most_common():
+        source = catalog.sources.get(key, {"title": "set by the user" if key == "user" else key})
+        rows.append({"key": key, "used": times} | {k: str(v) for k, v in source.items()})
+    return rows

@@ -1,0 +1,90 @@
+"""A question as it is asked, and what is wrong with it."""
+
+import dataclasses
+import math
+
+from clustermodel.catalog import ConfigError
+from clustermodel.economics.allocation import ALLOCATIONS
+
+BASES = ("bottom_up", "hyperscaler", "neocloud", "rental_3y", "on_demand")
+_POSITIVE = ("isl", "osl", "concurrency", "rate", "max_ttft_ms", "max_tpot_ms", "n_accelerators")
+_AXES = ("tp", "pp", "ep", "dp")
+_MOST = 1e12  # beyond this a number is a slip, not a workload
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """One deployment to cost; None means the default, or that it is searched for the cheapest."""
+
+    system: str
+    model: str
+    engine: str = "vllm"
+    workload: str = "chat-1k"
+    isl: float | None = None
+    osl: float | None = None
+    prefix_hit_rate: float | None = None
+    concurrency: float | None = None
+    rate: float | None = None
+    max_ttft_ms: float | None = None
+    max_tpot_ms: float | None = None
+    n_accelerators: int | None = None
+    tp: int | None = None
+    pp: int | None = None
+    ep: int | None = None
+    dp: int | None = None
+    precision: str | None = None
+    kv_precision: str | None = None
+    cost_basis: str = "bottom_up"
+    price_date: str | None = None
+    allocation: str = "time_weighted"
+    effects: str = "full"
+    calibration: str | None = None
+    site: str = "us-average"
+    utilisation: float | None = None
+
+    @property
+    def fixed_axes(self) -> dict[str, int]:
+        """The layout axes that the question names."""
+        return {axis: getattr(self, axis) for axis in _AXES if getattr(self, axis) is not None}
+
+
+def option(field: str) -> str:
+    """The command-line spelling of a field."""
+    return "--" + field.replace("_", "-")
+
+
+def check(question: Question) -> None:
+    """Raise a `ConfigError` with every mistake that needs no catalogue to see."""
+    problems = [*_bad_numbers(question), *_bad_choices(question)]
+    if question.concurrency is not None and question.rate is not None:
+        problems.append("--concurrency and --rate exclude each other; give the one you know")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _bad_numbers(question: Question) -> list[str]:
+    problems = []
+    for field in (*_POSITIVE, *_AXES, "utilisation"):
+        value = getattr(question, field)
+        if value is not None and not (math.isfinite(value) and 0 < value <= _MOST):
+            problems.append(f"{option(field)} {value}: write a positive number")
+    if question.utilisation is not None and question.utilisation > 1:
+        problems.append(f"--utilisation {question.utilisation}: write a share in (0, 1]")
+    hit = question.prefix_hit_rate
+    if hit is not None and not 0 <= hit < 1:
+        problems.append(f"--prefix-hit-rate {hit}: write a share in [0, 1)")
+    for field in ("isl", "osl"):
+        value = getattr(question, field)
+        if value is not None and math.isfinite(value) and 0 < value < 1:
+            problems.append(f"{option(field)} {value}: write at least one token")
+    return problems
+
+
+def _bad_choices(question: Question) -> list[str]:
+    choices = {"cost_basis": BASES, "allocation": ALLOCATIONS, "effects": ("full", "globals")}
+    problems = [
+        f"{option(field)} {getattr(question, field)!r}: write one of {', '.join(known)}"
+        for field, known in choices.items()
+        if getattr(question, field) not in known
+    ]
+    return problems

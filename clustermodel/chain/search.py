@@ -1,0 +1,111 @@
+"""Find the cheapest layout and concurrency that meet the objectives, all candidates at once."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
+
+from clustermodel.assembly.layouts import Shape, stack_layouts
+from clustermodel.chain.evaluate import Evaluation, Money, evaluate
+from clustermodel.chain.setup import Setup
+from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.serving.load import Load
+
+_CHUNK = 512  # rows of one compiled call; fixed, so that one compilation serves every question
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Pairs of layout and concurrency, and what each came to (rows of `evaluations`)."""
+
+    shapes: tuple[Shape, ...]
+    concurrency: NDArray[np.float64]
+    evaluations: Evaluation
+
+    def row(self, index: int) -> Evaluation:
+        """One row."""
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), self.evaluations)
+
+    @property
+    def ttft(self) -> NDArray[np.float64]:
+        """Mean time to first token (s)."""
+        return np.asarray(self.evaluations.point.ttft)
+
+    @property
+    def tpot(self) -> NDArray[np.float64]:
+        """Mean time per output token (s)."""
+        return np.asarray(self.evaluations.point.tpot)
+
+    @property
+    def price(self) -> NDArray[np.float64]:
+        """Cost of a token of any class (USD)."""
+        return np.asarray(self.evaluations.unit.blended)
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether weights and at least one sequence fit."""
+        return np.asarray(self.evaluations.point.memory.fits) > 0
+
+    def meets(self, max_ttft: float, max_tpot: float) -> NDArray[np.bool_]:
+        """Rows that fit and keep both limits (s)."""
+        return self.fits & (self.ttft <= max_ttft) & (self.tpot <= max_tpot)
+
+
+def concurrencies(most: float) -> NDArray[np.float64]:
+    """1, 2, 3, 4, 6, 8, 12 ... up to `most`."""
+    powers = 2.0 ** np.arange(0, np.log2(most) + 1)
+    grid = np.unique(np.concatenate([powers, 1.5 * powers[1:], [np.floor(most)]]))
+    return grid[(grid >= 1) & (grid <= most)]
+
+
+@jax.jit
+def _evaluate_pairs(
+    deployment: Deployment, load: Load, money: Money, layouts: Layout, concurrency: Array
+) -> Evaluation:
+    def one(layout: Layout, n: Array) -> Evaluation:
+        split = eqx.tree_at(lambda d: d.layout, deployment, layout)
+        return evaluate(split, eqx.tree_at(lambda each: each.concurrency, load, n), money)
+
+    return jax.vmap(one)(layouts, concurrency)
+
+
+def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
+    """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
+    layouts = stack_layouts(list(shapes))
+    first = jax.tree.map(lambda axis: axis[0], layouts)
+    deployment, load = setup.deployment(first), setup.load(jnp.ones(()))
+    parts = []
+    for start in range(0, len(shapes), _CHUNK):
+        rows = np.minimum(np.arange(start, start + _CHUNK), len(shapes) - 1)
+        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
+        parts.append(_evaluate_pairs(deployment, load, setup.money, chunk, jnp.asarray(concurrency[rows])))
+    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(shapes)], *parts)
+    return Grid(tuple(shapes), np.asarray(concurrency), joined)
+
+
+def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:
+    """Every layout at every concurrency worth trying, or at the one the question names."""
+    asked, most = setup.question.concurrency, float(setup.engine.spec.max_num_seqs)
+    pairs = [(shape, n) for shape in shapes for n in ([asked] if asked else concurrencies(most * shape[2]))]
+    return sweep(setup, [shape for shape, _ in pairs], np.asarray([n for _, n in pairs], dtype=float))
+
+
+def cheapest(grid: Grid, allowed: NDArray[np.bool_]) -> int:
+    """Row with the lowest price among the allowed."""
+    return int(np.argmin(np.where(allowed, grid.price, np.inf)))
+
+
+def between(setup: Setup, grid: Grid, index: int) -> Grid:
+    """The chosen layout at the concurrencies around the chosen one, to the integer or to 1/64."""
+    shape, n = grid.shapes[index], grid.concurrency[index]
+    same = np.asarray([other == shape for other in grid.shapes])
+    ladder = np.sort(grid.concurrency[same])
+    low = ladder[max(np.searchsorted(ladder, n) - 1, 0)]
+    high = ladder[min(np.searchsorted(ladder, n) + 1, len(ladder) - 1)]
+    fine = np.unique(np.round(np.linspace(low, high, min(int(high - low) + 1, 128))))
+    return sweep(setup, [shape] * len(fine), fine)

@@ -1,0 +1,40 @@
+"""The power of a chosen point, from the board to the meter of the site."""
+
+import dataclasses
+from typing import Any
+
+from clustermodel.chain.choose import Choice
+from clustermodel.chain.setup import Setup
+from clustermodel.physics.facility import facility_power, provisioned_power
+
+_WATTS_PER_MW = 1e6
+
+
+def power_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
+    """Watts per accelerator at each level, joules per token and tokens per megawatt."""
+    evaluation, site, system = choice.evaluation, setup.site.spec, setup.system.spec
+    inlet = float(evaluation.inlet.total)
+    facility = float(facility_power(evaluation.inlet.total, site.pue))
+    planned = float(
+        provisioned_power(system.accelerator.provisioned_power, system.max_power / system.count, site.pue)
+    )
+    planned = planned or facility
+    rate = float(evaluation.point.output_rate) / float(evaluation.carried)
+    return {
+        "power_w_per_accelerator": float(evaluation.board_power),
+        "it_w_per_accelerator": inlet,
+        "facility_w_per_accelerator": facility,
+        "provisioned_w_per_accelerator": planned,
+        "joules_per_output_token": facility / rate,
+        "board_joules_per_output_token": float(evaluation.board_power) / rate,
+        "tok_s_per_mw": _WATTS_PER_MW * rate / planned,
+        "power_basis": setup.board.basis,
+        "energy_usd_per_accelerator_hour": facility * float(site.electricity) * 3600,
+    }
+
+
+def power_parts(setup: Setup, choice: Choice) -> dict[str, float]:
+    """Facility power per accelerator by cause (W); sums to `facility_w_per_accelerator`."""
+    inlet = choice.evaluation.inlet
+    parts = {f.name: float(getattr(inlet, f.name)) for f in dataclasses.fields(inlet)}
+    return {**parts, "cooling": float(inlet.total) * (float(setup.site.spec.pue) - 1)}
