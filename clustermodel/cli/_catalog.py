@@ -81,7 +81,9 @@ def _find(catalog: "Catalog", text: str) -> "Entry[Any]":
     homes = [each for each in KINDS if text.lower() in names[each]]
     if not homes:
         known = [name for each in names.values() for name in each]
-        raise ConfigError(f"no entry named {text!r}{did_you_mean(text, known)}; see `clustermodel catalog list`")
+        raise ConfigError(
+            f"no entry named {text!r}{did_you_mean(text, known)}; see `clustermodel catalog list`"
+        )
     if len(homes) > 1:
         several = " or ".join(f"{each}/{text}" for each in homes)
         raise ConfigError(f"{text!r} may mean several entries; write {several}")

@@ -2,20 +2,26 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from clustermodel.report import rows, tables
 
 WIDTH = 100
 """Columns that a table may use; a terminal may have fewer."""
+
+_LiteralConsole = functools.partial(Console, highlight=False, markup=False, emoji=False)
+"""A console that prints text as it is, whatever rich would read into it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Destination:
         if self.path is not None:
             write_whole(self.path, self._text(answer))
         elif self.format == "table" and sys.stdout.isatty():
-            tables.show(answer, sys.stdout, WIDTH)
+            screen = shutil.get_terminal_size().columns
+            _print(answer, _LiteralConsole(width=min(screen, WIDTH)))
         else:
             sys.stdout.write(self._text(answer))
         sys.stdout.flush()
@@ -53,8 +60,12 @@ class Destination:
             writer.writeheader()
             writer.writerows(table)
         else:
-            tables.show(answer, text, WIDTH)
+            _print(answer, _LiteralConsole(file=text, width=WIDTH, color_system=None))
         return text.getvalue()
+
+
+def _print(answer: Mapping[str, Any], console: Console) -> None:
+    console.print(*tables.parts(answer), sep="\n")
 
 
 def _refuse_unwritable(path: Path) -> None:

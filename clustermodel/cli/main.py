@@ -1,5 +1,6 @@
 """The program `clustermodel`: its commands, and nothing that takes time to import."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -9,7 +10,12 @@ from clustermodel import __version__
 from clustermodel.cli import _catalog, _tokens
 from clustermodel.cli._program import Program
 
-app = typer.Typer(cls=Program, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    cls=Program,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback is for our own errors, and plain
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command()(_tokens.cost)
 app.command()(_tokens.compare)
 app.command()(_tokens.frontier)
@@ -31,6 +37,6 @@ def clustermodel(
 
 def run() -> None:
     """Entry point of the installed program."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
     app()

@@ -30,7 +30,9 @@ def _question(answer: Answer) -> Iterator[Text]:
     formats = f"{answer['precision']} weights, {answer['kv_precision']} cache"
     if answer["compute_precision"] != answer["precision"]:
         formats += f", {answer['compute_precision']} arithmetic"
-    yield Text(f"{formats}; {figure(answer['isl'])} tokens in, {figure(answer['osl'])} out, {hit} of input cached")
+    yield Text(
+        f"{formats}; {figure(answer['isl'])} tokens in, {figure(answer['osl'])} out, {hit} of input cached"
+    )
     yield Text(f"{figure(answer['n_accelerators'])} accelerators a replica: {layout(answer['layout'])}")
 
 

@@ -14,44 +14,61 @@ from clustermodel.report.figures import figure, words
 
 Point = Mapping[str, Any]
 
-_PRICES = {
+_COLUMNS = {
+    "concurrency": "in\nflight",
     "usd_per_mtok_total": "USD/M\ntotal",
     "usd_per_mtok_input": "USD/M\ninput",
     "usd_per_mtok_output": "USD/M\noutput",
-}
-_SPEEDS = {
     "interactivity_tok_s_user": "tok/s\nuser",
     "ttft_ms": "TTFT\nms",
     "output_tok_s_per_accelerator": "tok/s\nacc.",
+    "facility_w_per_accelerator": "W\nacc.",
 }
-_POWER = {"facility_w_per_accelerator": "W\nacc."}
 
 
 def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One line a system, the cheapest first; systems without an answer last, with the reason."""
-    answered = [point for point in answer["points"] if "reason" not in point]
-    yield _table(answered, {"system": "system"}, _PRICES | _SPEEDS | _POWER)
-    for point in answer["points"]:
+    answered = _answered(answer["points"])
+    first = answered[0]
+    yield Text(
+        f"{first['model']}, {first['engine']}, {figure(first['isl'])} tokens in, {figure(first['osl'])} out, "
+        f"{words(first['cost_basis'])} cost",
+        style="bold",
+    )
+    yield _table(answered, ("system",))
+    yield from _unanswered(answer["points"])
+
+
+def curves(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One table a system, from the fastest point to the cheapest."""
+    for system, points in groupby(_answered(answer["points"]), key=lambda point: point["system"]):
+        yield Text(system, style="bold")
+        yield _table(list(points), ())
+    yield from _unanswered(answer["points"])
+
+
+def _answered(points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if "reason" not in point]
+
+
+def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
+    for point in points:
         if "reason" in point:
             yield Text(f"no answer for {point['system']}: {point['reason']}")
 
 
-def curves(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """One table a system: cost and throughput from the fastest point to the cheapest."""
-    for system, points in groupby(answer["points"], key=lambda point: point["system"]):
-        yield Text(f"\n{system}", style="bold")
-        answered = [point for point in points if "reason" not in point]
-        yield _table(answered, {"concurrency": "in\nflight"}, _SPEEDS | _PRICES | _POWER)
-
-
-def _table(points: Sequence[Point], first: Mapping[str, str], numbers: Mapping[str, str]) -> Table:
+def _table(points: Sequence[Point], names: Sequence[str]) -> Table:
+    numbers = [name for name in _COLUMNS if name in points[0]]
+    last = [name for name in ("binding_limit",) if name in points[0]]
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="cyan")
-    for title in first.values():
-        table.add_column(title)
-    for title in ("layout", *numbers.values(), "limited by"):
-        table.add_column(title, justify="right" if "\n" in title else "left")
+    for name in (*names, "layout"):
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(_COLUMNS[name], justify="right")
+    for name in last:
+        table.add_column(words(name))
     for point in points:
-        cells = [*(figure(point[name]) for name in first), layout(point["layout"])]
+        cells = [point[name] for name in names] + [layout(point["layout"])]
         cells += [figure(point[name]) for name in numbers]
-        table.add_row(*cells, words(point["binding_limit"]))
+        table.add_row(*cells, *(words(point[name]) for name in last))
     return table

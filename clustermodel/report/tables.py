@@ -1,10 +1,10 @@
 """Answers as text for a terminal: what each kind of answer shows, and the sources at its end."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,14 +22,10 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
 }
 
 
-def show(answer: Answer, stream: TextIO, width: int) -> None:
-    """Write an answer to a stream in at most `width` columns; colours only where the stream is a terminal."""
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
-    console.width = min(width, console.width) if console.is_terminal else width
-    for part in _SHOWN.get(answer["kind"], anything)(answer):
-        console.print(part)
-    for part in _sources(answer.get("sources", ())):
-        console.print(part)
+def parts(answer: Answer) -> Iterator[RenderableType]:
+    """What a console prints of an answer."""
+    yield from _SHOWN.get(answer["kind"], anything)(answer)
+    yield from _sources(answer.get("sources", ()))
 
 
 def anything(answer: Answer) -> Iterator[RenderableType]:
@@ -59,7 +55,7 @@ def records_table(records: list[Answer]) -> Table:
     return table
 
 
-def _sources(sources: list[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _sources(sources: Sequence[Answer]) -> Iterator[RenderableType]:
     if sources:
         yield Text("\nSources", style="cyan")
     for source in sources:
