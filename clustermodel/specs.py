@@ -121,6 +121,7 @@ class System(eqx.Module):
     max_power: Scalar = quantity("W", "largest power at the system inlet", 0.0)
     price: Scalar = quantity("USD", "purchase price of the whole system", 0.0)
     rack_units: Scalar = quantity("", "height in rack units", 0.0)
+    liquid_cooled: Scalar = quantity("", "1 where liquid takes the heat from the accelerators", 0.0)
 
 
 class Model(eqx.Module):
@@ -192,6 +193,7 @@ class Site(eqx.Module):
     facility_capex: Scalar = quantity("USD/W", "building, power and cooling per W of IT power")
     facility_life: Scalar = quantity("s", "economic life of the building", least=1.0)
     facility_rate: Scalar = quantity("", "annual cost of capital of the building")
+    liquid_capex: Scalar = quantity("USD/W", "what liquid cooling adds to facility_capex", 0.0)
     carbon: Scalar = quantity("kg/J", "grid carbon per energy", 0.0)
     water: Scalar = quantity("L/J", "site water per IT energy", 0.0)
 

@@ -55,7 +55,7 @@ def owned_cost(system: System, site: Site, terms: Terms, it_power: Scalar) -> Ho
     power = provisioned_it_power(system, site)
     fixed = HourCost(
         capital=purchase * capital_charge(terms),
-        facility=power * site.facility_capex * facility_charge(site),
+        facility=power * building_price(system, site) * facility_charge(site),
         network=purchase * terms.network_fraction * straight_charge(terms),
         maintenance=purchase * terms.maintenance_fraction / SECONDS_PER_YEAR,
         staff=power * terms.staff,
@@ -93,6 +93,11 @@ def capital_charge(terms: Terms) -> Scalar:
 def facility_charge(site: Site) -> Scalar:
     """Levelized cost of one dollar of building (1/s)."""
     return annuity(site.facility_rate, site.facility_life / SECONDS_PER_YEAR) / SECONDS_PER_YEAR
+
+
+def building_price(system: System, site: Site) -> Scalar:
+    """Price of building and cooling for one watt of this system (USD/W); liquid cooling costs extra."""
+    return site.facility_capex + system.liquid_cooled * site.liquid_capex
 
 
 def provisioned_it_power(system: System, site: Site) -> Scalar:
