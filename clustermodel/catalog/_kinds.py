@@ -8,6 +8,7 @@ import equinox as eqx
 
 from clustermodel import specs
 from clustermodel.catalog._errors import ConfigError, did_you_mean
+from clustermodel.catalog._shape import bad_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ KINDS = {
         Kind(
             "models",
             specs.Model,
-            (*WORDS, "hf_id", "attention", "linear", "native", "four_bit", "date", "status"),
+            (*WORDS, "hf_id", "attention", "shape", "native", "four_bit", "date", "status"),
         ),
         Kind("workloads", specs.Workload, WORDS),
         Kind("engines", specs.Engine, WORDS),
@@ -77,6 +78,8 @@ def bad_words(kind: Kind, table: Mapping[str, Any]) -> Iterator[str]:
             continue
         if word in ("native", "four_bit"):
             yield from (f"{word}: {problem}" for problem in _bad_formats(table[word]))
+        elif word == "shape":
+            yield from (f"shape.{problem}" for problem in bad_shape(table[word]))
         elif word == "aliases":
             if not _texts(table[word]):
                 yield f"aliases: expected a list of names, got {table[word]!r}"
