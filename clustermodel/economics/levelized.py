@@ -113,10 +113,10 @@ def provisioned_it_power(system: System, site: Site) -> Scalar:
 
 
 def holding_price(tier: MemoryTier, terms: Terms) -> Scalar:
-    """Levelized cost of keeping one byte in a tier (USD/B/s): its share of the system price, kept in order.
+    """Levelized cost of keeping one byte in a tier for a second that earns (USD/B/s).
 
-    h = p_byte f (crf (1 - RV (1 + r)^-n) + m) / A, with f the volume price over the catalogue price. It is
-    part of `HourCost.capital` and `HourCost.maintenance`, not an addition to them.
+    h = p_byte f (crf (1 - RV (1 + r)^-n) + m) / (A u), with f the volume price over the catalogue price: the
+    byte's share of the system's `capital` and `maintenance` per earning second, not an addition to them.
     """
     charge = capital_charge(terms) + terms.maintenance_fraction / SECONDS_PER_YEAR
-    return tier.price * terms.price_factor * charge / terms.availability
+    return tier.price * terms.price_factor * charge / (terms.availability * terms.utilisation)
