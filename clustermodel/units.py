@@ -74,7 +74,7 @@ def _expected(unit: str) -> str:
     return f"a quantity in {unit!r}" if unit else "a plain number"
 
 
-def split(text: str | float) -> tuple[float, str]:
+def split(text: str | int | float) -> tuple[float, str]:
     """Number and unit as written, `split("4.8 TB/s") == (4.8, "TB/s")`; `ValueError` without a number."""
     match = None if isinstance(text, bool) else _QUANTITY.match(str(text))
     if match is None:
@@ -82,7 +82,7 @@ def split(text: str | float) -> tuple[float, str]:
     return float(match[1].replace("_", "")), match[2]
 
 
-def parse(text: str | float, expect: str) -> float:
+def parse(text: str | int | float, expect: str) -> float:
     """Read a quantity: `parse("141 GB", expect="B") == 141e9`.
 
     A bare number is dimensionless. Raises `ValueError`, as a sentence, when the text is no number, is not

@@ -11,17 +11,19 @@ CONFIDENCES = ("published", "measured", "derived", "estimate", "assumption")
 KEYS = ("value", "source", "confidence", "low", "high", "note", "date")
 USER = "user"
 """Source of a number that the user set."""
+HUGGING_FACE = "huggingface-config"
+"""Source of a number read from a config.json that the user gave."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
     """One number and where it came from; `value` is None where nobody has published it."""
 
-    value: str | float | None
+    value: str | int | float | None
     source: str
     confidence: str
-    low: str | float | None = None
-    high: str | float | None = None
+    low: str | int | float | None = None
+    high: str | int | float | None = None
     note: str = ""
     date: str = ""
 
@@ -57,7 +59,7 @@ def set_by_user(text: str) -> dict[str, Any]:
     }
 
 
-def _number(value: str | float) -> str | float:
+def _number(value: str | int | float) -> str | int | float:
     return value if isinstance(value, str) else float(value)
 
 
