@@ -5,6 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
+from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.transformer import expert_coverage, weights
+from clustermodel.physics.work import Demand, Tokens, rank_tokens, work
 from clustermodel.specs import quantity
 
 
@@ -19,6 +22,7 @@ class BoardPower(eqx.Module):
     bytes_weight: Scalar = quantity("", "rise per unit of memory-bandwidth utilisation")
     multi_accelerator: Scalar = quantity("W", "offset where several accelerators share a model", least=-1e9)
     cap: Scalar = quantity("W", "power that the board's own control holds")
+    padding_rows: Scalar = quantity("", "rows that a 16-bit product with a touched expert is padded by")
 
 
 class Phases(eqx.Module):
@@ -42,6 +46,20 @@ class Utilisation(eqx.Module):
     bytes: Scalar
 
 
+def executed_work(deployment: Deployment, tokens: Tokens, padding_rows: Scalar) -> Demand:
+    """Work of one iteration as the accelerator executes it, padding included (s at peak rates).
+
+    Products with routed experts come in tiles: each touched expert multiplies `padding_rows` more rows than it
+    was sent, twice as many where weights have 8 bits or fewer (a tile holds as many bytes). They do no useful
+    work and draw power all the same: 2 rows params coverage / rate.
+    """
+    d, need = deployment, work(deployment, tokens).total
+    touched = expert_coverage(d.model, rank_tokens(d, tokens), d.coefficients.coverage_skew)
+    rows = padding_rows * jnp.where(d.formats.expert_bytes > 1, 1.0, 2.0)
+    padding = 2 * rows * touched * weights(d.model).experts / d.layout.stage / d.formats.expert_rate
+    return Demand(need.traffic, need.arithmetic + padding)
+
+
 def uncapped_power(
     coefficients: BoardPower, flops_utilisation: Scalar, bytes_utilisation: Scalar, is_multi: Scalar
 ) -> Scalar:
@@ -58,9 +76,9 @@ def board_power(
 
     P = clip(P_awake + (P_sat - P_awake) (1 - exp(-(cF uF + cB uB))) + P_multi [n > 1], P_stalled, P_cap)
 
-    `flops_utilisation` is achieved FLOP/s over the dense peak of the *running* precision, `bytes_utilisation`
-    achieved B/s over the peak of the nearest tier, both of the step as it runs, stalls included; `is_multi`
-    is 1 where several accelerators share a model. Fit and errors: configs/calibration/power.toml.
+    `flops_utilisation` is executed FLOP/s (`executed_work`) over the dense peak of the *running* precision,
+    `bytes_utilisation` achieved B/s over the peak of the nearest tier, both of the phase as it runs, launches
+    included; `is_multi` is 1 where several accelerators share a model. Fit: configs/calibration/power.toml.
     """
     power = uncapped_power(coefficients, flops_utilisation, bytes_utilisation, is_multi)
     return jnp.clip(power, coefficients.stalled, coefficients.cap)
