@@ -9,6 +9,7 @@ from clustermodel.catalog._catalog import required as required
 from clustermodel.catalog._errors import ConfigError as ConfigError
 from clustermodel.catalog._errors import InfeasibleError as InfeasibleError
 from clustermodel.catalog._errors import did_you_mean as did_you_mean
+from clustermodel.catalog._huggingface import read_config as read_config
 from clustermodel.catalog._kinds import KINDS as KINDS
 from clustermodel.catalog._kinds import PRECISIONS as PRECISIONS
 from clustermodel.catalog._override import parse_override as parse_override

@@ -15,7 +15,7 @@ from clustermodel.catalog import _read
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._kinds import KINDS, Kind, folder_of
 from clustermodel.catalog._override import Override, parse_override, replaced
-from clustermodel.catalog._provenance import USER, Written, read_written
+from clustermodel.catalog._provenance import HUGGING_FACE, USER, Written, read_written
 
 _PACKAGED = Path(__file__).parents[1] / "configs"
 CONFIGS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -61,7 +61,10 @@ class Catalog:
         """Every source that a number may name."""
         files = [folder / "sources.toml" for folder in reversed(self.folders)]
         tables = [_read.read_toml(path) for path in files if path.exists()]
-        own = {USER: {"title": "set by the user"}}
+        own = {
+            USER: {"title": "set by the user"},
+            HUGGING_FACE: {"title": "Hugging Face config.json given by the user"},
+        }
         return own | {key: row for table in tables for key, row in table.items()}
 
     @cached_property

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from clustermodel.catalog._counts import RECURRENT
 from clustermodel.catalog._errors import did_you_mean
+from clustermodel.catalog._layers import RECURRENT
 
 _NUMBERS = ("index_heads", "index_dim", "index_bytes", "index_layers", "out_rank", "out_groups")
 _FLAGS = ("gated", "value_is_key")
