@@ -1,7 +1,7 @@
 """The volume price over the catalogue price, from published costs of ownership.
 
 Catalogue prices are what one system costs on the street; who owns thousands pays less. One factor for all
-systems of an owner is fitted so that the bottom-up cost of the accelerator-hour meets the published one in least
+systems of an owner is fitted so that bottom-up costs of the accelerator-hour meet the published ones in least
 squares of its logarithm. `python -m clustermodel.calibration.fit_prices` prints the fits and what they leave.
 """
 
@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pandas as pd
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from clustermodel import specs
 from clustermodel._types import Scalar
@@ -88,7 +88,7 @@ def _bottom_up(catalog: Catalog, protocol: dict[str, Any], systems: specs.System
 def _least_squares(residuals: Callable[[Scalar], Rows]) -> tuple[Scalar, Scalar]:
     """The factor with the least sum of squared residuals, and its standard error."""
 
-    def step(_: int, log_factor: Scalar) -> Scalar:
+    def step(_: Int[Array, ""], log_factor: Scalar) -> Scalar:
         value, slope = jax.jvp(lambda y: residuals(jnp.exp(y)), (log_factor,), (jnp.ones_like(log_factor),))
         return log_factor - jnp.dot(slope, value) / jnp.dot(slope, slope)
 

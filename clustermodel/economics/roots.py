@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
 
@@ -22,7 +22,7 @@ def bisect(function: Callable[[Scalar], Scalar], low: Scalar, high: Scalar) -> S
     def halve(residual: Callable[[Scalar], Scalar], _: Scalar) -> Scalar:
         rising = residual(high) > 0
 
-        def step(_: int, interval: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        def step(_: Int[Array, ""], interval: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
             left, right = interval
             middle = (left + right) / 2
             beyond = (residual(middle) > 0) == rising
