@@ -13,7 +13,7 @@ settings.load_profile("clustermodel")
 if importlib.util.find_spec("beartype"):  # every annotation becomes a check while testing
     from jaxtyping import install_import_hook
 
-    install_import_hook("clustermodel", "beartype.beartype")
+    install_import_hook("clustermodel", "numeric_tower.checked")
 
 
 def pytest_collection_modifyitems(items):

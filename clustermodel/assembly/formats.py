@@ -67,14 +67,16 @@ def weight_formats(model: Entry[Model], precision: str | None) -> dict[str, str]
     A 4-bit request takes the formats of published 4-bit checkpoints; expert formats that are natively
     narrower than asked are kept.
     """
-    native = {kind: model.words.get("native", {}).get(kind, "bf16") for kind in KINDS}
+    stated: Mapping[str, str] = model.words.get("native", {})
+    native = {kind: stated.get(kind, "bf16") for kind in KINDS}
     if precision is None:
         return native
     if BYTES[precision] < 1:
-        four_bit = model.words.get("four_bit", dict.fromkeys(KINDS, "fp4"))
-        asked = {kind: precision if four_bit[kind] == "fp4" else four_bit[kind] for kind in KINDS}
+        four_bit: Mapping[str, str] = model.words.get("four_bit", {})
+        usual = {kind: four_bit.get(kind, "fp4") for kind in KINDS}
+        asked = {kind: precision if usual[kind] == "fp4" else usual[kind] for kind in KINDS}
     else:
-        asked = dict.fromkeys(KINDS, precision)
+        asked = {kind: precision for kind in KINDS}
     if BYTES[native["experts"]] < BYTES[asked["experts"]]:
         asked["experts"] = native["experts"]
     return asked
@@ -108,9 +110,16 @@ def resolve_formats(
     arithmetic = {kind: found for kind, (_, found) in rates.items()}
     arithmetic |= {"bulk": rate(accelerator, bulk)[1], "wide": wide_format}
     formats = Formats(
-        *(jnp.asarray(BYTES[weights[kind]]) for kind in KINDS),
-        *map(jnp.asarray, (BYTES[_ACTIVATION], BYTES[stored], _STATE, BYTES[_ACTIVATION])),
-        *(jnp.asarray(rates[kind][0]) for kind in KINDS),
-        jnp.asarray(wide),
+        attention_bytes=jnp.asarray(BYTES[weights["attention"]]),
+        ffn_bytes=jnp.asarray(BYTES[weights["ffn"]]),
+        expert_bytes=jnp.asarray(BYTES[weights["experts"]]),
+        head_bytes=jnp.asarray(BYTES[_ACTIVATION]),
+        cache_bytes=jnp.asarray(BYTES[stored]),
+        state_bytes=jnp.asarray(_STATE),
+        activation_bytes=jnp.asarray(BYTES[_ACTIVATION]),
+        attention_rate=jnp.asarray(rates["attention"][0]),
+        ffn_rate=jnp.asarray(rates["ffn"][0]),
+        expert_rate=jnp.asarray(rates["experts"][0]),
+        wide_rate=jnp.asarray(wide),
     )
     return Precision(label, *(weights[kind] for kind in KINDS), cache=stored, arithmetic=arithmetic), formats

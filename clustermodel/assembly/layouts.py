@@ -34,11 +34,12 @@ def sizes(system: System) -> list[int]:
 def splits(model: Model, n: int) -> Iterable[Shape]:
     """Every (tp, pp, dp, ep) of n accelerators that divides the model evenly.
 
-    tp divides the query heads; stages divide the layers (for hybrids: at most one per layer); attention-data
-    parallelism only where there are routed experts, since elsewhere it is another replica; ep is 1 or the
-    whole stage, and divides the experts.
+    tp divides the query heads; at most one stage per layer; attention-data parallelism only where there are
+    routed experts, since elsewhere it is another replica; ep is the whole stage, which then divides the
+    experts, or 1, which then divides their width.
     """
     heads, layers, experts = int(model.heads), int(model.layers), int(model.n_experts)
+    width = int(model.moe_ffn_dim)
     for tp in divisors(n):
         if heads % tp:
             continue
@@ -46,11 +47,11 @@ def splits(model: Model, n: int) -> Iterable[Shape]:
             dp = n // tp // pp
             if pp > layers or (dp > 1 and not experts):
                 continue
-            yield from ((tp, pp, dp, ep) for ep in sorted({1, tp * dp}) if ep == 1 or _divides(experts, ep))
-
-
-def _divides(experts: int, ep: int) -> bool:
-    return experts > 0 and (experts % ep == 0 or ep % experts == 0)
+            stage = tp * dp
+            if width % stage == 0:
+                yield tp, pp, dp, 1
+            if stage > 1 and experts and experts % stage == 0:
+                yield tp, pp, dp, stage
 
 
 def candidates(

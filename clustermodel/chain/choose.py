@@ -64,14 +64,14 @@ def choose(setup: Setup) -> Choice:
 
 
 def _active_objective(setup: Setup, grid: Grid, price: float) -> str | None:
-    """The objective without which a cheaper point would have been chosen."""
+    """The objective without which a cheaper point would have been chosen; of two, the dearer one."""
     max_ttft, max_tpot = limits(setup)
-    free = cheapest(grid, grid.fits)
-    if grid.price[free] >= price * (1 - 1e-9):
+    without = {"slo_ttft": grid.meets(math.inf, max_tpot), "slo_tpot": grid.meets(max_ttft, math.inf)}
+    prices = {name: grid.price[cheapest(grid, allowed)] for name, allowed in without.items()}
+    prices["both"] = grid.price[cheapest(grid, grid.fits)]
+    if prices.pop("both") >= price * (1 - 1e-9):
         return None
-    if grid.tpot[free] > max_tpot:
-        return "slo_tpot"
-    return "slo_ttft" if grid.ttft[free] > max_ttft else None
+    return min(prices, key=lambda name: prices[name])
 
 
 def does_not_fit(setup: Setup, grid: Grid) -> str:
@@ -79,7 +79,7 @@ def does_not_fit(setup: Setup, grid: Grid) -> str:
     memory = grid.evaluations.point.memory
     counts = np.asarray([shape[0] * shape[1] * shape[2] for shape in grid.shapes])
     roomiest = int(np.argmax(np.asarray(memory.cache_room)))
-    n, usable = counts[roomiest], _usable(setup)
+    n, usable = int(counts[roomiest]), _usable(setup)
     weights = float(np.asarray(memory.weights)[roomiest])
     total = float(np.min(np.asarray(memory.weights) * counts))
     sequence = float(np.asarray(memory.per_sequence)[roomiest])

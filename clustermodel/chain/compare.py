@@ -8,16 +8,17 @@ import numpy as np
 
 from clustermodel import __version__
 from clustermodel.assembly.layouts import candidates
-from clustermodel.catalog import Catalog, ConfigError, InfeasibleError
-from clustermodel.chain.choose import does_not_fit, limits
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.chain.choose import MILLISECONDS, does_not_fit, limits
 from clustermodel.chain.cost import SCHEMA, cost
-from clustermodel.chain.question import Question
+from clustermodel.chain.provenance import asked_fields
+from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, product
-from clustermodel.chain.setup import Setup, price, set_up
+from clustermodel.chain.setup import Setup, find, price, set_up
 from clustermodel.units import MILLION
 
 
-def compare(catalog: Catalog, question: Question, systems: Sequence[str]) -> dict[str, Any]:
+def compare(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
     """Cost answers of several systems, cheapest first; systems without an answer last, with the reason.
 
     Raises:
@@ -31,27 +32,27 @@ def compare(catalog: Catalog, question: Question, systems: Sequence[str]) -> dic
         try:
             answers.append(cost(catalog, asked))
         except InfeasibleError as error:
-            reasons.append({"system": catalog.slug("systems", name), "reason": str(error)})
+            reasons.append({"system": find(catalog, "systems", name).slug, "reason": str(error)})
     if not answers:
         raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
     answers.sort(key=lambda each: each["usd_per_mtok_total"] or np.inf)
     return _object("compare", question, systems) | {"points": [*answers, *reasons]}
 
 
-def _object(kind: str, question: Question, systems: Sequence[str]) -> dict[str, Any]:
-    asked = {**dataclasses.asdict(question), "systems": list(systems)}
+def _object(kind: str, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
+    asked = {**asked_fields(question), "systems": [named(each) for each in systems]}
     return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": asked}
 
 
-def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str]) -> None:
+def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> None:
     """Refuse a comparison unless every system has a price on the question's basis."""
     lacking = []
     for name in systems:
-        entry = catalog.entry("systems", name)
+        entry = find(catalog, "systems", name)
         try:
             price(catalog, entry, question)
         except ConfigError:
-            lacking.append(name)
+            lacking.append(entry.slug)
     if lacking:
         raise ConfigError(
             f"--cost-basis {question.cost_basis}: no such price for {', '.join(lacking)}; "
@@ -59,7 +60,7 @@ def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str]) ->
         )
 
 
-def frontier(catalog: Catalog, question: Question, systems: Sequence[str]) -> dict[str, Any]:
+def frontier(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
     """What each system charges and yields at every speed a user can have: its non-dominated points.
 
     A point is kept if no other point of the system is both faster for the user and cheaper per token.
@@ -72,7 +73,7 @@ def frontier(catalog: Catalog, question: Question, systems: Sequence[str]) -> di
         grid = product(setup, shapes)
         kept = _non_dominated(grid, grid.meets(*limits(setup)))
         if len(kept):
-            points += [_point(setup, grid, index) for index in kept]
+            points += [_point(setup, grid, int(index)) for index in kept]
         else:
             why = does_not_fit(setup, grid) if not grid.fits.any() else "no point meets the objectives"
             reasons.append({"system": setup.system.slug, "reason": why})
@@ -91,15 +92,15 @@ def _non_dominated(grid: Grid, allowed: np.ndarray) -> np.ndarray:
 
 
 def _point(setup: Setup, grid: Grid, index: int) -> dict[str, Any]:
-    tpot, carried = grid.tpot[index], grid.evaluations.carried[index]
-    rate = grid.evaluations.point.output_rate[index]
+    tpot, shape = float(grid.tpot[index]), grid.shapes[index]
+    rate = float(grid.evaluations.point.output_rate[index])
     return {
         "system": setup.system.slug,
         "interactivity_tok_s_user": 1 / tpot,
-        "usd_per_mtok_total": grid.price[index] * MILLION,
-        "output_tok_s_per_accelerator": rate / carried,
-        "ttft_ms": grid.ttft[index] * 1e3,
-        "tpot_ms": tpot * 1e3,
-        "concurrency": grid.concurrency[index],
-        "layout": dict(zip(("tp", "pp", "dp", "ep"), grid.shapes[index], strict=True)),
+        "usd_per_mtok_total": float(grid.price[index]) * MILLION,
+        "output_tok_s_per_accelerator": rate / (shape[0] * shape[1] * shape[2]),
+        "ttft_ms": float(grid.ttft[index]) * MILLISECONDS,
+        "tpot_ms": tpot * MILLISECONDS,
+        "concurrency": float(grid.concurrency[index]),
+        "layout": dict(zip(("tp", "pp", "dp", "ep"), shape, strict=True)),
     }

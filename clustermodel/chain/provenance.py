@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from clustermodel.catalog import Catalog, Entry, Written
+from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup
 
 GUESSES = ("estimate", "assumption")
@@ -12,9 +13,15 @@ GUESSES = ("estimate", "assumption")
 
 def inputs(setup: Setup) -> dict[str, Any]:
     """The question with its defaults, and every number of every entry as it was written."""
-    asked = dataclasses.asdict(setup.question)
+    asked = asked_fields(setup.question)
     asked |= {"isl": setup.isl, "osl": setup.osl, "prefix_hit_rate": setup.prefix_hit_rate}
     return {**asked, "entries": {f"{e.kind}/{e.slug}": _values(e) for e in setup.entries}}
+
+
+def asked_fields(question: Question) -> dict[str, Any]:
+    """The fields of a question as plain values."""
+    fields = {f.name: getattr(question, f.name) for f in dataclasses.fields(question)}
+    return {name: value.slug if isinstance(value, Entry) else value for name, value in fields.items()}
 
 
 def _values(entry: Entry[Any]) -> dict[str, str | float | None]:

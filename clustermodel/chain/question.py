@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+from typing import Any
 
-from clustermodel.catalog import ConfigError
+from clustermodel.catalog import ConfigError, Entry
 from clustermodel.economics.allocation import ALLOCATIONS
+from clustermodel.specs import Engine, Model, Site, System, Workload
 
 BASES = ("bottom_up", "hyperscaler", "neocloud", "rental_3y", "on_demand")
+COLOCATED = tuple(name for name in ALLOCATIONS if name != "disaggregated")
 _POSITIVE = ("isl", "osl", "concurrency", "rate", "max_ttft_ms", "max_tpot_ms", "n_accelerators")
 _AXES = ("tp", "pp", "ep", "dp")
 _MOST = 1e12  # beyond this a number is a slip, not a workload
@@ -14,12 +17,15 @@ _MOST = 1e12  # beyond this a number is a slip, not a workload
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One deployment to cost; None means the default, or that it is searched for the cheapest."""
+    """One deployment to cost; None means the default, or that it is searched for the cheapest.
 
-    system: str
-    model: str
-    engine: str = "vllm"
-    workload: str = "chat-1k"
+    Names are resolved in the catalogue; an `Entry`, perhaps with changed numbers, stands for itself.
+    """
+
+    system: str | Entry[System]
+    model: str | Entry[Model]
+    engine: str | Entry[Engine] = "vllm"
+    workload: str | Entry[Workload] = "chat-1k"
     isl: float | None = None
     osl: float | None = None
     prefix_hit_rate: float | None = None
@@ -39,13 +45,18 @@ class Question:
     allocation: str = "time_weighted"
     effects: str = "full"
     calibration: str | None = None
-    site: str = "us-average"
+    site: str | Entry[Site] = "us-average"
     utilisation: float | None = None
 
     @property
     def fixed_axes(self) -> dict[str, int]:
         """The layout axes that the question names."""
         return {axis: getattr(self, axis) for axis in _AXES if getattr(self, axis) is not None}
+
+
+def named(given: str | Entry[Any]) -> str:
+    """The name of an entry, whichever way it was given."""
+    return given if isinstance(given, str) else given.slug
 
 
 def option(field: str) -> str:
@@ -81,7 +92,7 @@ def _bad_numbers(question: Question) -> list[str]:
 
 
 def _bad_choices(question: Question) -> list[str]:
-    choices = {"cost_basis": BASES, "allocation": ALLOCATIONS, "effects": ("full", "globals")}
+    choices = {"cost_basis": BASES, "allocation": COLOCATED, "effects": ("full", "globals")}
     problems = [
         f"{option(field)} {getattr(question, field)!r}: write one of {', '.join(known)}"
         for field, known in choices.items()

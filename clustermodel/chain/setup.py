@@ -69,7 +69,8 @@ class Setup:
 
     def load(self, concurrency: Any) -> Load:
         """The workload at a concurrency of one replica."""
-        return Load(concurrency, self.isl, self.osl, self.prefix_hit_rate)
+        shape = (self.isl, self.osl, self.prefix_hit_rate)
+        return Load(concurrency, *map(jnp.asarray, shape))
 
 
 def _or(asked: float | None, default: Any) -> float:
@@ -79,26 +80,26 @@ def _or(asked: float | None, default: Any) -> float:
 def set_up(catalog: Catalog, question: Question) -> Setup:
     """Resolve a question against the catalogue; every mistake is a `ConfigError`."""
     check(question)
-    system = catalog.entry("systems", question.system)
+    system = find(catalog, "systems", question.system)
     required(system)
     system = described(catalog, system)
     accelerator = catalog.entry("accelerators", system.words["accelerator"])
     model = model_entry(catalog, question.model)
-    engine = catalog.entry("engines", question.engine)
+    engine = find(catalog, "engines", question.engine)
     precision, formats = resolve_formats(system, model, question.precision, question.kv_precision)
     path = Path(question.calibration) if question.calibration else None
     table, level = load_table(catalog, path), Level(model.slug, engine.slug)
     board = board_model(
         catalog, accelerator.slug, accelerator.words.get("generation", ""), float(accelerator.spec.tdp)
     )
-    site, terms = catalog.entry("sites", question.site), ownership(catalog, question)
+    site, terms = find(catalog, "sites", question.site), ownership(catalog, question)
     quote = price(catalog, system, question)
-    workload = catalog.entry("workloads", question.workload)
+    workload = find(catalog, "workloads", question.workload)
     money = Money(
         site=site.spec,
         terms=terms.spec,
         board=board.coefficients,
-        all_in_price=quote.si if quote else 0.0,
+        all_in_price=jnp.asarray(quote.si if quote else 0.0),
         reuse_interval=workload.spec.reuse_interval,
     )
     setup = Setup(
@@ -122,8 +123,15 @@ def set_up(catalog: Catalog, question: Question) -> Setup:
     return setup
 
 
-def model_entry(catalog: Catalog, name: str) -> Entry[Model]:
+def find(catalog: Catalog, folder: str, given: str | Entry[Any]) -> Entry[Any]:
+    """A catalogue entry by name; an entry stands for itself."""
+    return catalog.entry(folder, given) if isinstance(given, str) else given
+
+
+def model_entry(catalog: Catalog, name: str | Entry[Model]) -> Entry[Model]:
     """A catalogue model by name, or the model of a Hugging Face config.json by path."""
+    if not isinstance(name, str):
+        return name
     if name.lower().endswith(".json"):
         from clustermodel.catalog import read_config
 

@@ -19,11 +19,7 @@ class MemoryUse(eqx.Module):
     per_sequence: Scalar  # cache of one running sequence
     sequences: Scalar  # of the whole replica
     capacity: Scalar  # of the accelerator's nearest tier
-
-    @property
-    def fits(self) -> Scalar:
-        """1 where at least one sequence fits, else 0."""
-        return jnp.where((self.cache_room > 0) & (self.sequences >= 1), 1.0, 0.0)
+    fits: Scalar  # 1 where at least one sequence fits, else 0
 
 
 def weight_bytes(deployment: Deployment) -> Scalar:
@@ -47,4 +43,5 @@ def memory_use(deployment: Deployment, load: Load) -> MemoryUse:
     weights, capacity = weight_bytes(deployment), deployment.accelerator.hbm_capacity
     room = engine.memory_fraction * (engine.usable_fraction * capacity - weights - engine.workspace)
     sequences = jnp.maximum(room, 0.0) / jnp.maximum(per_sequence, 1.0) * layout.dp
-    return MemoryUse(weights, engine.workspace, room, per_sequence, sequences, capacity)
+    fits = jnp.where((room > 0) & (sequences >= 1), jnp.ones_like(room), 0.0)
+    return MemoryUse(weights, engine.workspace, room, per_sequence, sequences, capacity, fits)

@@ -65,7 +65,9 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     ttft = _ttft(deployment, load, mixed.tpot, memory.sequences) + load.cached * prefix.latency
     ttft = jnp.maximum(ttft, prefill.bound)
     most_rate = batch / mixed.bound
-    output_rate = jnp.minimum(load.concurrency * load.osl / (ttft + load.osl * mixed.tpot), most_rate)
+    in_turn = load.concurrency * load.osl / (ttft + load.osl * mixed.tpot)  # Little's law
+    running = batch / mixed.tpot  # no more than what runs can put out
+    output_rate = jnp.minimum(jnp.minimum(in_turn, running), most_rate)
     return ServingPoint(
         ttft=ttft,
         tpot=mixed.tpot,
@@ -161,7 +163,8 @@ def _ttft(deployment: Deployment, load: Load, tpot: Scalar, room: Scalar) -> Sca
     """Own prefill, the rest of a running iteration, the burst queue and the wait for a cache slot (s).
 
     TTFT = s (h0 + h1 TPOT chunks + k t_w) + t_w (N/dp - 1)(b0 + b1 rho^g) + h_n N
-           + (N - room)/min(N, room) osl TPOT w,  with t_w a prefill wave over all attention ranks and rho the prefill load.
+           + (N - room)/min(N, room) osl TPOT w,  with t_w a prefill wave over all attention ranks and rho the
+    prefill load.
     """
     c, layout = deployment.coefficients, deployment.layout
     chunk = jnp.maximum(load.chunk(deployment.engine.chunk), 1.0)

@@ -1,0 +1,108 @@
+"""The Python front door: the commands as functions that take names or entries and return tables.
+
+import jax
+jax.config.update("jax_enable_x64", True)
+import clustermodel as cm
+
+cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50)["usd_per_mtok_total"]
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from clustermodel import chain
+from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog
+from clustermodel.chain import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Answer(dict[str, Any]):
+    """An answer: a mapping with the fields of the JSON object, and a table of it."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row per point; nested fields become dotted columns, lists stay out of the table."""
+        import pandas as pd
+
+        points = self.get("points", [self])
+        return pd.DataFrame([dict(_flat(point)) for point in points])
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows = []
+    for key, value in table.items():
+        if isinstance(value, Mapping) and key != "inputs":
+            rows += _flat(value, f"{prefix}{key}.")
+        elif not isinstance(value, list | Mapping):
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def cost_per_token(
+    system: str | Entry[Any],
+    model: str | Entry[Any],
+    workload: str | Entry[Any] = "chat-1k",
+    *,
+    catalog: Catalog | None = None,
+    allow_float32: bool = False,
+    **options: Any,
+) -> Answer:
+    """Tokens, watts and dollars of one deployment; `options` are the fields of `Question`.
+
+    Raises:
+        ConfigError: a name, an option or a number is wrong.
+        InfeasibleError: there is no answer; the text says which limit binds and the nearest feasible value.
+    """
+    _require_float64(allow_float32)
+    question = _question(system=system, model=model, workload=workload, **options)
+    return Answer(chain.cost(catalog or load_catalog(), question))
+
+
+def compare(
+    systems: Sequence[str | Entry[Any]],
+    model: str | Entry[Any],
+    workload: str | Entry[Any] = "chat-1k",
+    *,
+    catalog: Catalog | None = None,
+    allow_float32: bool = False,
+    **options: Any,
+) -> Answer:
+    """The same question put to several systems, cheapest first; see `cost_per_token`."""
+    _require_float64(allow_float32)
+    question = _question(system=systems[0], model=model, workload=workload, **options)
+    return Answer(chain.compare(catalog or load_catalog(), question, systems))
+
+
+def frontier(
+    systems: Sequence[str | Entry[Any]],
+    model: str | Entry[Any],
+    workload: str | Entry[Any] = "chat-1k",
+    *,
+    catalog: Catalog | None = None,
+    allow_float32: bool = False,
+    **options: Any,
+) -> Answer:
+    """Price and throughput at every speed a user can have, per system; see `cost_per_token`."""
+    _require_float64(allow_float32)
+    question = _question(system=systems[0], model=model, workload=workload, **options)
+    return Answer(chain.frontier(catalog or load_catalog(), question, systems))
+
+
+def _question(**options: Any) -> Question:
+    known = [field.name for field in dataclasses.fields(Question)]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"no option {name!r}{did_you_mean(name, known)}")
+    return Question(**options)
+
+
+def _require_float64(allow_float32: bool) -> None:
+    if not (allow_float32 or jax.config.read("jax_enable_x64")):
+        raise ConfigError(
+            "float32 loses money and overflows in capital sums: add "
+            'jax.config.update("jax_enable_x64", True) before the first call, or pass allow_float32=True'
+        )
