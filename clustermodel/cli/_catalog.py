@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is known of hardware, models, workloads and prices, and from where.")
 
-_KIND = Argument("folder", read.name, "[KIND]", "accelerators, systems, models, ...; without it, how many")
+_SOURCES = "sources"
+_KIND = Argument("folder", read.name, "[KIND]", "accelerators, systems, ..., sources; without it, how many")
 _NAME = Argument("entry", read.name, "NAME", "name or slug, or KIND/NAME where several kinds have it", True)
 _PATH = Argument("path", read.path, "[PATH]", "file or folder of entries; without it, all that ships")
 
@@ -31,8 +32,11 @@ def entries(ask: Ask) -> Answer:
     if folder is None:
         counts = [{"kind": each, "entries": len(ask.catalog.paths(each))} for each in KINDS]
         return ask.answer("catalog_list", entries=counts)
+    if folder == _SOURCES:
+        listed = [{"key": key, **source} for key, source in sorted(ask.catalog.sources.items())]
+        return ask.answer("catalog_list", entries=listed)
     if folder not in KINDS:
-        known = ", ".join(KINDS)
+        known = ", ".join([*KINDS, _SOURCES])
         raise ConfigError(f"no kind {folder!r}{did_you_mean(folder, KINDS)}; there are {known}")
     return ask.answer("catalog_list", entries=catalog_rows(ask.catalog, folder))
 

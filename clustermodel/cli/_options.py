@@ -101,7 +101,6 @@ _TARGETS = _panel(
     "Targets",
     Option("max_ttft_ms", read.number, "MS", "time to first token allowed"),
     Option("max_tpot_ms", read.number, "MS", "time per output token allowed"),
-    Option("percentile", read.whole, "50|90|99", "percentile that must meet them, with --rate", "mean"),
 )
 _LAYOUT = _panel(
     "Layout",

@@ -51,17 +51,25 @@ class Destination:
         sys.stdout.flush()
 
     def _text(self, answer: Mapping[str, Any]) -> str:
-        if self.format == "json":
-            return json.dumps(rows.plain(answer), indent=2, allow_nan=False) + "\n"
-        text = io.StringIO()
-        if self.format == "csv":
-            table = rows.rows(answer)
-            writer = csv.DictWriter(text, rows.columns(table), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
-        else:
-            _print(answer, _LiteralConsole(file=text, width=WIDTH, color_system=None))
-        return text.getvalue()
+        return {"json": _json, "csv": _csv, "table": _table}[self.format](answer)
+
+
+def _json(answer: Mapping[str, Any]) -> str:
+    return json.dumps(rows.plain(answer), indent=2, allow_nan=False) + "\n"
+
+
+def _csv(answer: Mapping[str, Any]) -> str:
+    text, table = io.StringIO(), rows.rows(answer)
+    writer = csv.DictWriter(text, rows.columns(table), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def _table(answer: Mapping[str, Any]) -> str:
+    text = io.StringIO()
+    _print(answer, _LiteralConsole(file=text, width=WIDTH, color_system=None))
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().split("\n")[:-1])
 
 
 def _print(answer: Mapping[str, Any], console: Console) -> None:

@@ -8,32 +8,42 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from clustermodel.report.figures import UNKNOWN, figure, percent, usd, words
+from clustermodel.report.figures import count, figure, percent, usd, words
 
 Answer = Mapping[str, Any]
 
+WALLS = {
+    "compute": "arithmetic takes most of a step",
+    "weight_bandwidth": "reading the weights takes most of a step",
+    "kv_bandwidth": "reading the attention cache takes most of a step",
+    "capacity": "memory holds no more sequences",
+    "interconnect": "links between accelerators take most of a step",
+    "host_overhead": "launches and the host take most of a step",
+    "prefill": "prefill takes most of a step",
+    "tier_bandwidth": "reloading cached prefixes takes most of a step",
+    "slo_ttft": "cheaper points are slower than --max-ttft-ms",
+    "slo_tpot": "cheaper points are slower than --max-tpot-ms",
+}
+"""Every binding limit in words."""
+
+_BREAKDOWNS = {
+    "usd_per_accelerator_hour": ("USD an hour", usd),
+    "step_ms": ("ms a token", figure),
+    "power_w": ("W", figure),
+}
 _PARTS = 6
 """Rows of a breakdown; what is smaller is summed as `other`."""
+_VISIBLE = 1e-3
+"""Share of a total below which a part is not worth a row."""
 
 
 def screen(answer: Answer) -> Iterator[RenderableType]:
-    """Everything a planner reads, from the question to the sources."""
-    yield from _question(answer)
+    """Everything a planner reads, from the question to what the answer rests on."""
+    yield Text(_title(answer), style="bold")
+    yield Text(_setting(answer))
     yield Padding(_price(answer), (1, 0, 1, 2))
     yield Padding(_facts(answer), (0, 0, 1, 2))
     yield Padding(_breakdowns(answer["breakdown"]), (0, 0, 1, 2))
-
-
-def _question(answer: Answer) -> Iterator[Text]:
-    yield Text(f"{answer['model']} on {answer['system']} with {answer['engine']}", style="bold")
-    hit = percent(answer["prefix_hit_rate"])
-    formats = f"{answer['precision']} weights, {answer['kv_precision']} cache"
-    if answer["compute_precision"] != answer["precision"]:
-        formats += f", {answer['compute_precision']} arithmetic"
-    yield Text(
-        f"{formats}; {figure(answer['isl'])} tokens in, {figure(answer['osl'])} out, {hit} of input cached"
-    )
-    yield Text(f"{figure(answer['n_accelerators'])} accelerators a replica: {layout(answer['layout'])}")
 
 
 def layout(shape: Mapping[str, Any]) -> str:
@@ -44,13 +54,30 @@ def layout(shape: Mapping[str, Any]) -> str:
     return ", ".join(split) or "tp 1"
 
 
+def _title(answer: Answer) -> str:
+    return f"{answer['model']} on {answer['system']} with {answer['engine']}"
+
+
+def _setting(answer: Answer) -> str:
+    n, paid = answer["n_accelerators"], answer["accelerators_paid_for"]
+    replica = f"{count(n)} accelerator{'s' if n > 1 else ''} a replica"
+    stranded = f" (pays for {count(paid)})" if paid > n else ""
+    return (
+        f"{answer['precision']} weights, {answer['compute_precision']} arithmetic, "
+        f"{answer['kv_precision']} cache; {count(answer['isl'])} tokens in, {count(answer['osl'])} out, "
+        f"{percent(answer['prefix_hit_rate'])} of the input cached\n"
+        f"{replica}{stranded}, {layout(answer['layout'])}; "
+        f"{count(answer['concurrency'])} requests in flight, {figure(answer['batch'])} running"
+    )
+
+
 def _price(answer: Answer) -> Text:
     text = Text()
     text.append(f"{usd(answer['usd_per_mtok_total'])} per million tokens", style="bold green")
     for kind in ("input", "cached_input", "output"):
         text.append(f"   {words(kind)} {usd(answer[f'usd_per_mtok_{kind}'])}")
-    text.append(f"\nlimited by {words(answer['binding_limit'])}", style="bold")
-    text.append(f"; {words(answer['cost_basis'])} cost, {words(answer['allocation'])} allocation")
+    limit = answer["binding_limit"]
+    text.append(f"\nset by {words(limit)}: {WALLS[limit]}", style="bold")
     return text
 
 
@@ -62,74 +89,75 @@ def _facts(answer: Answer) -> Table:
 
 
 def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
-    number = {key: figure(value) for key, value in answer.items() if not isinstance(value, Mapping | list)}
+    n = {key: figure(value) for key, value in answer.items() if not isinstance(value, Mapping | list)}
     yield (
         "speed",
-        f"first token {number['ttft_ms']} ms, then {number['tpot_ms']} ms a token "
-        f"({number['interactivity_tok_s_user']} tok/s for a user)",
+        f"{n['ttft_ms']} ms to the first token, {n['tpot_ms']} ms a token (physical bound "
+        f"{figure(answer['bounds']['tpot_ms'])}): {n['interactivity_tok_s_user']} tok/s a user",
     )
     yield (
         "throughput",
-        f"{number['output_tok_s_per_accelerator']} output tok/s per accelerator "
-        f"({number['total_tok_s_per_accelerator']} with input); "
-        f"{number['batch']} of {number['concurrency']} requests running",
+        f"{n['output_tok_s_per_accelerator']} output tok/s per accelerator, "
+        f"{n['total_tok_s_per_accelerator']} with input",
     )
     yield "memory", _memory(answer["memory"])
     yield (
         "power",
-        f"per accelerator: board {number['power_w_per_accelerator']} W, IT {number['it_w_per_accelerator']} W, "
-        f"facility {number['facility_w_per_accelerator']} W, planned {number['provisioned_w_per_accelerator']} W",
+        f"board {n['power_w_per_accelerator']} W, with chassis {n['it_w_per_accelerator']} W, with cooling "
+        f"{n['facility_w_per_accelerator']} W; planned {n['provisioned_w_per_accelerator']} W",
     )
     yield (
         "energy",
-        f"{number['joules_per_output_token']} J per output token; {number['tok_s_per_mw']} output tok/s per planned MW",
+        f"{n['joules_per_output_token']} J per output token; {n['tok_s_per_mw']} output tok/s a planned MW",
     )
-    if number["n_systems"] != UNKNOWN:
-        yield "fleet", f"{number['n_systems']} systems serve the rate"
-    yield "confidence", _confidence(answer)
+    if answer["n_systems"] is not None:
+        yield "fleet", f"{n['n_systems']} systems carry the rate, peaks and repairs included"
+    yield (
+        "money",
+        f"{words(answer['cost_basis'])} cost at utilisation {n['utilisation']}, "
+        f"{words(answer['allocation'])} among the tokens",
+    )
+    yield "calibration", _calibration(answer)
 
 
 def _memory(memory: Mapping[str, Any]) -> str:
-    used = ", ".join(
-        f"{label} {figure(memory[key])}"
-        for key, label in (("weights_gb", "weights"), ("kv_gb", "cache"), ("workspace_gb", "workspace"))
-    )
+    uses = {"weights_gb": "weights", "kv_gb": "cache in use", "workspace_gb": "workspace"}
+    used = ", ".join(f"{label} {figure(memory[key])}" for key, label in uses.items())
     return f"{used} of {figure(memory['capacity_gb'])} GB per accelerator"
 
 
-def _confidence(answer: Answer) -> str:
-    seen = "measured" if answer["seen"] else "not measured"
-    text = f"this combination was {seen} in the calibration data"
+def _calibration(answer: Answer) -> str:
+    seen = "has been measured" if answer["seen"] else "was never measured: predicted from others"
+    text = f"this system, model and engine {seen}"
     ranges = answer.get("uncertainty") or {}
-    for name, unit in (("tpot_ms", "ms a token"), ("usd_per_mtok_output", "USD per million output tokens")):
-        if ranges.get(name):
-            low, high = map(figure, ranges[name])
-            text += f"; 80 %: {low} to {high} {unit}"
+    units = {"tpot_ms": "ms a token", "usd_per_mtok_output": "USD per million output tokens"}
+    for name, (low, high) in ranges.items():
+        text += f"; 80 % range {figure(low)} to {figure(high)} {units.get(name, words(name))}"
     return text
 
 
 def _breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:
     grid = Table.grid(padding=(0, 4))
-    titles = {"usd_per_accelerator_hour": "USD an hour", "step_ms": "ms a step", "power_w": "W"}
-    grid.add_row(*(_shares(title, breakdown[name]) for name, title in titles.items() if breakdown.get(name)))
+    grid.add_row(*(_shares(name, parts) for name, parts in breakdown.items()))
     return grid
 
 
-def _shares(title: str, parts: Mapping[str, float]) -> Table:
-    total = sum(parts.values())
+def _shares(name: str, parts: Mapping[str, float]) -> Table:
+    (title, show), total = _BREAKDOWNS[name], sum(parts.values())
     table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=14)
-    for _ in range(2):
-        table.add_column(justify="right")
-    table.add_row(Text(title, style="cyan"), Text(figure(total), style="bold"), "")
-    for name, value in largest(parts):
-        table.add_row(f"  {words(name)}", figure(value), percent(value / total if total else None))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_row(Text(title, style="cyan"), Text(show(total), style="bold"), "")
+    for part, value in largest(parts):
+        table.add_row(f"  {words(part)}", show(value), percent(value / total))
     return table
 
 
 def largest(parts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The parts of a total that are not zero, largest first, the smallest ones summed as `other`."""
-    ranked = sorted(((k, v) for k, v in parts.items() if v), key=lambda part: -abs(part[1]))
+    """The visible parts of a total, largest first, the smallest ones summed as `other`."""
+    least = _VISIBLE * sum(parts.values())
+    ranked = sorted(((k, v) for k, v in parts.items() if v > least), key=lambda part: -part[1])
     if len(ranked) <= _PARTS:
         return ranked
     return [*ranked[: _PARTS - 1], ("other", sum(value for _, value in ranked[_PARTS - 1 :]))]

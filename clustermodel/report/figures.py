@@ -22,6 +22,12 @@ def figure(value: Any) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def count(value: float | None) -> str:
+    """A count or a length: whole numbers without decimals, `96.0 -> "96"`."""
+    whole = value is not None and math.isfinite(value) and float(value).is_integer()
+    return f"{value:,.0f}" if whole else figure(value)
+
+
 def usd(value: float | None) -> str:
     """Dollars: `0.41234 -> "$0.412"`."""
     text = figure(value)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.cost import layout
-from clustermodel.report.figures import figure, words
+from clustermodel.report.figures import count, figure, words
 
 Point = Mapping[str, Any]
 
@@ -24,6 +24,7 @@ _COLUMNS = {
     "output_tok_s_per_accelerator": "tok/s\nacc.",
     "facility_w_per_accelerator": "W\nacc.",
 }
+_COUNTS = ("concurrency",)
 
 
 def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -31,7 +32,7 @@ def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     answered = _answered(answer["points"])
     first = answered[0]
     yield Text(
-        f"{first['model']}, {first['engine']}, {figure(first['isl'])} tokens in, {figure(first['osl'])} out, "
+        f"{first['model']}, {first['engine']}, {count(first['isl'])} tokens in, {count(first['osl'])} out, "
         f"{words(first['cost_basis'])} cost",
         style="bold",
     )
@@ -59,16 +60,16 @@ def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
 
 def _table(points: Sequence[Point], names: Sequence[str]) -> Table:
     numbers = [name for name in _COLUMNS if name in points[0]]
-    last = [name for name in ("binding_limit",) if name in points[0]]
-    table = Table(box=box.SIMPLE, pad_edge=False, header_style="cyan")
+    limits = [name for name in ("binding_limit",) if name in points[0]]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for name in (*names, "layout"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "system")
     for name in numbers:
         table.add_column(_COLUMNS[name], justify="right")
-    for name in last:
-        table.add_column(words(name))
+    for _ in limits:
+        table.add_column("limit")
     for point in points:
         cells = [point[name] for name in names] + [layout(point["layout"])]
-        cells += [figure(point[name]) for name in numbers]
-        table.add_row(*cells, *(words(point[name]) for name in last))
+        cells += [(count if name in _COUNTS else figure)(point[name]) for name in numbers]
+        table.add_row(*cells, *(words(point[name]) for name in limits))
     return table

@@ -1,6 +1,6 @@
 """Answers as text for a terminal: what each kind of answer shows, and the sources at its end."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.text import Text
 from clustermodel.report.cost import screen
 from clustermodel.report.figures import figure, words
 from clustermodel.report.points import curves, side_by_side
+from clustermodel.report.provenance import grounds
 from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
 
 Answer = Mapping[str, Any]
@@ -25,7 +26,7 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
 def parts(answer: Answer) -> Iterator[RenderableType]:
     """What a console prints of an answer."""
     yield from _SHOWN.get(answer["kind"], anything)(answer)
-    yield from _sources(answer.get("sources", ()))
+    yield from grounds(answer)
 
 
 def anything(answer: Answer) -> Iterator[RenderableType]:
@@ -53,11 +54,3 @@ def records_table(records: list[Answer]) -> Table:
     for row in rows:
         table.add_row(*("" if row.get(name) is None else figure(row[name]) for name in columns(rows)))
     return table
-
-
-def _sources(sources: Sequence[Answer]) -> Iterator[RenderableType]:
-    if sources:
-        yield Text("\nSources", style="cyan")
-    for source in sources:
-        mark = "~ " if source.get("confidence") in ("estimate", "assumption") else "  "
-        yield Text(f"{mark}{source['key']}: {source['title']} {source.get('url', '')}".rstrip())
