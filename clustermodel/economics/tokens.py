@@ -36,6 +36,14 @@ class TokenRates(eqx.Module):
         return self.input + self.output
 
 
+class TokenPrices(eqx.Module):
+    """What a provider charges for a token of each class (USD/token)."""
+
+    uncached: Scalar = quantity("USD/tok", "one uncached input token")
+    cached: Scalar = quantity("USD/tok", "one cached input token")
+    output: Scalar = quantity("USD/tok", "one generated token")
+
+
 class UnitCost(eqx.Module):
     """Cost of one token of each class (USD/token); NaN where an allocation leaves a class without a price."""
 
@@ -101,9 +109,53 @@ def holding_cost(byte_price: Scalar, token_bytes: Scalar, reuse_interval: Scalar
     return byte_price * token_bytes * reuse_interval
 
 
+def break_even_holding_time(recompute: Scalar, byte_price: Scalar, token_bytes: Scalar) -> Scalar:
+    """How long keeping a token's cache is cheaper than prefilling it again (s).
+
+    Args:
+        recompute: what its prefill costs beyond its reload (USD/token); of the same model as the bytes.
+        byte_price: `levelized.holding_price` of the tier that keeps it (USD/B/s).
+        token_bytes: cache bytes of one token (B/token).
+    """
+    return recompute / (byte_price * token_bytes)
+
+
+def prefill_cost(active_params: Scalar, achieved_flops: Scalar, cost: Scalar) -> Scalar:
+    """Cost of one input token from first principles (USD/token): 2 N FLOPs at the achieved rate.
+
+    Attention is left out, so long prompts cost more.
+
+    Args:
+        active_params: N, parameters that work on one token.
+        achieved_flops: FLOP/s really done, peak times utilisation.
+        cost: of the same hardware (USD/s).
+    """
+    return 2 * active_params / achieved_flops * cost
+
+
+def pool_size(rate: Scalar, machine_rate: Scalar) -> Scalar:
+    """Machines that a rate of tokens keeps busy (not rounded)."""
+    return rate / machine_rate
+
+
+def revenue(rates: TokenRates, prices: TokenPrices) -> Scalar:
+    """What the tokens bring (USD/s)."""
+    return rates.uncached * prices.uncached + rates.cached * prices.cached + rates.output * prices.output
+
+
+def unit_prices(unit: UnitCost) -> TokenPrices:
+    """Prices at cost: revenue at them is the bill, exactly, under every allocation that shares it out."""
+    return TokenPrices(unit.input, unit.cached_input, unit.output)
+
+
 def usd_per_mtok(usd_per_hour: Scalar, tok_s: Scalar) -> Scalar:
     """InferenceX's convention: USD per million tokens = USD/h x 1e6 / (3600 tok/s).
 
     Both per accelerator, or both per deployment. [SemiAnalysisAI/InferenceX process_result.py, 2026-04]
     """
     return usd_per_hour * MILLION / (SECONDS_PER_HOUR * tok_s)
+
+
+def implied_tok_s(usd_per_hour: Scalar, usd_per_mtok: Scalar) -> Scalar:
+    """Throughput behind a published price, by the same convention (tok/s)."""
+    return usd_per_hour * MILLION / (SECONDS_PER_HOUR * usd_per_mtok)
