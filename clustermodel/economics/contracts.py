@@ -20,8 +20,8 @@ def recognised_share(contract: Contract, elapsed: Scalar) -> Scalar:
     ramp = jnp.minimum(contract.ramp, contract.term)
     time = jnp.clip(elapsed, 0.0, contract.term)
     rising = jnp.minimum(time, ramp)
-    ramped = rising * rising / (2 * jnp.where(ramp > 0, ramp, 1.0))
-    return (ramped + time - rising) / (contract.term - ramp / 2)
+    half_slope = 1 / (2 * jnp.where(ramp > 0, ramp, 1.0))
+    return (rising * rising * half_slope + time - rising) * (1 / (contract.term - ramp / 2))
 
 
 def effective_value(contract: Contract) -> Scalar:

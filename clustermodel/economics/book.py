@@ -1,0 +1,105 @@
+"""What a book of contracts brings in when buyers default together, leave late deliveries or use less.
+
+A book is a stacked `Contract`: every leaf has a leading axis, one entry per contract.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float
+
+from clustermodel._types import Scalar
+from clustermodel.economics.contracts import billed_share, recognised_share, settled_price, terminated
+from clustermodel.scenarios import Contract, Credit
+
+PerContract = Float[Array, " contract"]
+Path = Float[Array, " period"]
+
+
+class Market(eqx.Module):
+    """What a book meets: use of the agreed volume and prices in each period, and the slip of delivery (s)."""
+
+    usage: Path
+    rent: Path
+    relet: Path
+    delay: Scalar
+
+
+class Fate(eqx.Module):
+    """What becomes of each contract: when its buyer defaults (s from today) and the value that is firm (USD)."""
+
+    default: PerContract
+    firm: PerContract
+
+
+class BookRevenue(eqx.Module):
+    """Revenue of each period by origin (USD), and what full use would bring with and without defaults."""
+
+    billed: Path
+    relet: Path
+    recovered: Path
+    kept: Path
+    planned: Path
+
+    @property
+    def total(self) -> Path:
+        """All revenue of each period."""
+        return self.billed + self.relet + self.recovered
+
+
+def default_times(book: Contract, credit: Credit, factor: Scalar, own: PerContract) -> PerContract:
+    """Default times (s) of a one-factor Gaussian copula; a high factor means early defaults for all.
+
+    tau_i = -ln Phi(sqrt(rho) Z + sqrt(1 - rho) eps_i) / lambda_i  [Li 2000, On Default Correlation]
+    """
+    common = jnp.sqrt(credit.correlation) * factor
+    driver = ndtr(common + jnp.sqrt(1 - credit.correlation) * own)
+    hazard = book.hazard * credit.stress
+    waiting = -jnp.log(jnp.maximum(driver, jnp.finfo(driver.dtype).tiny))
+    times = jnp.where(hazard > 0, waiting / jnp.where(hazard > 0, hazard, 1.0), jnp.inf)
+    return times.at[0].min(credit.first_default)
+
+
+def firm_value(book: Contract, uniforms: PerContract) -> PerContract:
+    """Value that becomes an obligation (USD): the binding part, and the rest where the uniform says so."""
+    converted = jnp.where(uniforms < book.conversion, 1.0, 0.0)
+    return book.value * (book.binding + converted * (1 - book.binding))
+
+
+def _value_at(time: Scalar, values: Path, edges: Path) -> Scalar:
+    """Value of the period that holds `time`, of the last one if it is later."""
+    inside = jnp.clip(time, edges[0], edges[-2])
+    return jnp.sum(jnp.where((edges[:-1] <= inside) & (inside < edges[1:]), values, 0.0))
+
+
+def _one_contract(
+    contract: Contract, fate: tuple[Scalar, Scalar], credit: Credit, market: Market, edges: Path
+) -> BookRevenue:
+    """Revenue of one contract in the periods between `edges`; the vacancy is lost in full."""
+    default, firm = fate
+    first = contract.start + market.delay
+    delivered = jax.vmap(recognised_share, in_axes=(None, 0))
+    left = terminated(contract, market.delay, _value_at(first, market.rent, edges)) > 0
+    end = jnp.where(left, first, default)
+    planned = jnp.diff(delivered(contract, edges - first))
+    kept = jnp.diff(delivered(contract, jnp.minimum(edges, end) - first))
+    vacant = jnp.diff(delivered(contract, jnp.minimum(edges, end + credit.vacancy) - first))
+    claim = jnp.where(left, 0.0, jnp.minimum(contract.recovery + contract.prepaid, 1.0))
+    prices = jax.vmap(settled_price, in_axes=(None, 0))(contract, market.rent)
+    billed = kept * prices * jax.vmap(billed_share, in_axes=(None, 0))(contract, market.usage)
+    revenue = BookRevenue(billed, planned - vacant, (planned - kept) * claim, kept, planned)
+    return jax.tree.map(lambda share: firm * share, revenue)
+
+
+def book_revenue(book: Contract, credit: Credit, fate: Fate, market: Market, edges: Path) -> BookRevenue:
+    """Revenue of all contracts in the periods between `edges` (s from today).
+
+    A default ends billing; a share of the undelivered value is recovered, prepayments are kept, and after the
+    vacancy the capacity is let again: planned volume x fill x price.
+    """
+    each = jax.vmap(_one_contract, in_axes=(0, 0, None, None, None))
+    total = jax.tree.map(
+        lambda rows: jnp.sum(rows, axis=0), each(book, (fate.default, fate.firm), credit, market, edges)
+    )
+    return eqx.tree_at(lambda r: r.relet, total, total.relet * credit.fill * market.relet)

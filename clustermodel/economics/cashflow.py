@@ -1,0 +1,97 @@
+"""What a project earns, spends, owes and is taxed, period by period.
+
+Amounts are positive USD per period, the first period is the one in which money is first spent; only `unlevered`
+and `equity` carry signs, and there money that leaves is negative.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from clustermodel._types import Scalar
+from clustermodel.economics.debt import LoanFlow
+
+Flow = Float[Array, " period"]
+
+
+class Operations(eqx.Module):
+    """What happens before banks and taxes."""
+
+    revenue: Flow
+    opex: Flow
+    capex: Flow
+    resale: Flow
+
+    @property
+    def ebitda(self) -> Flow:
+        """Revenue less running cost."""
+        return self.revenue - self.opex
+
+
+class Taxation(eqx.Module):
+    """How profit is taxed: a rate, and what may be written off in each period (`write_offs`)."""
+
+    rate: Scalar
+    write_offs: Flow
+
+
+class CashFlow(eqx.Module):
+    """All flows of a project, and the two lines that investors look at."""
+
+    operations: Operations
+    loan: LoanFlow
+    tax: Flow
+    unlevered_tax: Flow
+
+    @property
+    def available(self) -> Flow:
+        """Cash available for debt service (CFADS): EBITDA less tax paid."""
+        return self.operations.ebitda - self.tax
+
+    @property
+    def unlevered(self) -> Flow:
+        """Free cash flow to all who gave capital; taxed as if there were no debt."""
+        operations = self.operations
+        return operations.ebitda - self.unlevered_tax - operations.capex + operations.resale
+
+    @property
+    def equity(self) -> Flow:
+        """What is left to the owners after loans and taxes."""
+        operations, loan = self.operations, self.loan
+        return self.available - operations.capex + operations.resale + loan.draw - loan.service
+
+
+def even_write_off(life: Scalar, periods: int) -> Flow:
+    """Straight line over a book life that need not be a whole number of periods."""
+    ages = jnp.arange(periods, dtype=life.dtype)
+    return jnp.clip(life - ages, 0.0, 1.0) / life
+
+
+def write_offs(capex: Flow, schedule: Float[Array, " age"]) -> Flow:
+    """Depreciation of each period: every vintage of capex runs through the schedule.
+
+    `even_write_off` and `rates.declining_balance` make schedules.
+    """
+    return jnp.convolve(capex, schedule)[: capex.size]
+
+
+def income_tax(income: Flow, rate: Scalar) -> Flow:
+    """Tax on income with losses carried forward without end.
+
+    Taxable is what lifts cumulative income above its highest level so far:
+    tax_t = rate (M_t - M_{t-1}), M_t = max(0, max_{s<=t} sum_{q<=s} income_q)
+    """
+    peak = jax.lax.cummax(jnp.maximum(jnp.cumsum(income), 0.0))
+    return rate * jnp.diff(peak, prepend=0.0)
+
+
+def cash_flow(operations: Operations, loan: LoanFlow, taxation: Taxation) -> CashFlow:
+    """Put operations, loan and tax together; resale is taxed like income, interest is deducted."""
+    profit = operations.ebitda + operations.resale - taxation.write_offs
+    return CashFlow(
+        operations=operations,
+        loan=loan,
+        tax=income_tax(profit - loan.interest, taxation.rate),
+        unlevered_tax=income_tax(profit, taxation.rate),
+    )
