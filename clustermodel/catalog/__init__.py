@@ -6,12 +6,15 @@ from clustermodel.catalog._catalog import Entry as Entry
 from clustermodel.catalog._catalog import load as load
 from clustermodel.catalog._catalog import load_catalog as load_catalog
 from clustermodel.catalog._catalog import required as required
+from clustermodel.catalog._check import check as check
 from clustermodel.catalog._errors import ConfigError as ConfigError
 from clustermodel.catalog._errors import InfeasibleError as InfeasibleError
 from clustermodel.catalog._errors import did_you_mean as did_you_mean
 from clustermodel.catalog._huggingface import read_config as read_config
 from clustermodel.catalog._kinds import KINDS as KINDS
 from clustermodel.catalog._kinds import PRECISIONS as PRECISIONS
+from clustermodel.catalog._listing import catalog_rows as catalog_rows
+from clustermodel.catalog._listing import entry_rows as entry_rows
 from clustermodel.catalog._override import parse_override as parse_override
 from clustermodel.catalog._provenance import CONFIDENCES as CONFIDENCES
 from clustermodel.catalog._provenance import Written as Written

@@ -42,6 +42,16 @@ class Counts:
         return self.attention + self.recurrent + self.ffn + self.router + self.head
 
 
+COUNTED = {
+    "total_params": "total",
+    "kv_elems": "kv_elems",
+    "index_bytes": "index_bytes",
+    "swa_kv_elems": "window_elems",
+    "linear_state_elems": "state_elems",
+}
+"""Fields of `specs.Model` that follow from the others, and where `Counts` has them."""
+
+
 def count(fields: Mapping[str, float], shape: Mapping[str, Any]) -> Counts:
     """Count a model from the fields of `specs.Model` and its `shape` word, which holds what no field does."""
     value = lambda name: fields.get(name, 0.0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from clustermodel.catalog._hf_config import Config
+from clustermodel.catalog._kinds import TENSORS
 
 _WIDE = {"float16": "fp16", "half": "fp16"}
 _WIDE_EXCEPT_EXPERTS = ("deepseek", "kimi", "glm", "qwen3_5", "minimax", "gpt_oss")
@@ -13,7 +14,7 @@ def native_formats(config: Config) -> dict[str, str]:
     """Formats of attention, FFN and experts in the checkpoint itself."""
     wide = _WIDE.get(config.word("torch_dtype") or config.word("dtype"), "bf16")
     narrow, ignored = _quantized(config.part("quantization_config"))
-    formats = dict.fromkeys(("attention", "ffn", "experts"), narrow or wide)
+    formats: dict[str, str] = dict.fromkeys(TENSORS, narrow or wide)
     if narrow == "mxfp4":  # in published checkpoints a format of routed experts only
         formats |= {"attention": wide, "ffn": wide}
     if any("attn" in pattern or "attention" in pattern for pattern in ignored):

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
+
 from clustermodel import specs
 from clustermodel.catalog._catalog import Entry
-from clustermodel.catalog._counts import count
+from clustermodel.catalog._counts import COUNTED, count
 from clustermodel.catalog._errors import ConfigError
 from clustermodel.catalog._hf_config import Config
 from clustermodel.catalog._hf_ffn import read_ffn
@@ -80,13 +82,7 @@ def _facts(config: Config) -> tuple[dict[str, float], dict[str, Any]]:
 
 def _counted(config: Config, fields: dict[str, float], shape: dict[str, Any]) -> dict[str, float]:
     counts = count(fields, shape)
-    found = {
-        "total_params": counts.total,
-        "kv_elems": counts.kv_elems,
-        "index_bytes": counts.index_bytes,
-        "swa_kv_elems": counts.window_elems,
-        "linear_state_elems": counts.state_elems,
-    }
+    found = {field: getattr(counts, name) for field, name in COUNTED.items()}
     if not all(math.isfinite(number) for number in found.values()):
         config.problems.append("the shapes are too large to be a model; check the numbers")
     return found
@@ -100,14 +96,18 @@ def _entry(file: Path, config: Config, fields: dict[str, float], shape: dict[str
         "native": native_formats(config),
         "four_bit": four_bit_formats(config),
     }
-    units = {field: spec.metadata["unit"] for field, spec in specs.fields(specs.Model).items()}
-    provenance = {
-        field: Written(f"{value:.17g} {units[field]}".strip(), HUGGING_FACE, "published", note=str(file))
-        for field, value in fields.items()
-    }
+    provenance = {field: _written(field, value, file) for field, value in fields.items()}
+    spec = specs.Model(**{field: jnp.asarray(value) for field, value in fields.items()})
     slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "model"
     shaped = {**words, "shape": shape} if shape else words
-    return Entry("models", slug, shaped, specs.Model(**fields), provenance)
+    return Entry("models", slug, shaped, spec, provenance)
+
+
+def _written(field: str, value: float, file: Path) -> Written:
+    text = f"{value:.17g} {specs.fields(specs.Model)[field].metadata['unit']}".strip()
+    if field in COUNTED:
+        return Written(text, HUGGING_FACE, "derived", note=f"counted from the shapes in {file}")
+    return Written(text, HUGGING_FACE, "published", note=str(file))
 
 
 def _description(fields: dict[str, float]) -> str:

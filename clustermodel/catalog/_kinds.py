@@ -6,7 +6,7 @@ from typing import Any
 
 import equinox as eqx
 
-from clustermodel import specs
+from clustermodel import scenarios, specs
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._shape import bad_shape
 
@@ -48,8 +48,12 @@ KINDS = {
         Kind("engines", specs.Engine, WORDS),
         Kind("sites", specs.Site, (*WORDS, "region", "cooling")),
         Kind("prices", specs.Terms, WORDS),
+        Kind("contracts", scenarios.Contract, (*WORDS, "obligor", "supplier", "signed")),
+        Kind("scenarios", scenarios.Scenario, (*WORDS, "question", "contracts", "supply", "metrics")),
     )
 }
+LISTS = ("aliases", "contracts", "metrics")
+"""Words that are lists of names."""
 SINGULAR = {kind.name: folder for folder, kind in KINDS.items()}
 
 PRECISIONS = ("bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "nvfp4", "int4")
@@ -80,9 +84,9 @@ def bad_words(kind: Kind, table: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{word}: {problem}" for problem in _bad_formats(table[word]))
         elif word == "shape":
             yield from (f"shape.{problem}" for problem in bad_shape(table[word]))
-        elif word == "aliases":
+        elif word in LISTS:
             if not _texts(table[word]):
-                yield f"aliases: expected a list of names, got {table[word]!r}"
+                yield f"{word}: expected a list of names, got {table[word]!r}"
         elif word == "year":
             if type(table[word]) is not int:
                 yield f"year: expected a year, got {table[word]!r}"

@@ -12,7 +12,8 @@ from clustermodel.catalog._provenance import set_by_user
 from clustermodel.units import parse
 
 SHORTHANDS = {"hbm_bandwidth": "memory[0].bandwidth", "hbm_capacity": "memory[0].capacity"}
-_TIER = re.compile(r"memory\[(\d+)\]\.(\w+)")
+TIER = re.compile(r"memory\[(\d+)\]\.(\w*)")
+_PARTS = tuple(f".{child}." for kind in KINDS.values() for child in _read.subtables(kind.spec))
 _USAGE = "write KIND/SLUG.FIELD=VALUE, e.g. accelerator.tdp='900 W'"
 
 
@@ -51,7 +52,7 @@ def _split(left: str) -> tuple[str, str]:
     if "/" not in left:
         target, _, field = left.partition(".")
         return target, field.strip()
-    for marker in (".memory[", ".chassis."):
+    for marker in (".memory[", *_PARTS):
         if marker in left:
             return left[: left.index(marker)], left[left.index(marker) + 1 :]
     target, _, field = left.rpartition(".")
@@ -63,7 +64,7 @@ def _problem(override: Override) -> str:
     spec, path = override.kind.spec, SHORTHANDS.get(override.field, override.field)
     head, _, rest = path.partition(".")
     children = _read.subtables(spec)
-    if (tier := _TIER.fullmatch(path)) and spec in (specs.Accelerator, specs.System):
+    if (tier := TIER.fullmatch(path)) and spec in (specs.Accelerator, specs.System):
         owner, field = specs.MemoryTier, tier[2]
     elif rest and head in children:
         owner, field = children[head], rest
@@ -84,7 +85,7 @@ def _problem(override: Override) -> str:
 def replaced(override: Override, table: dict[str, Any]) -> dict[str, Any]:
     """A copy of an entry's table with the number of `override` in it."""
     path, row = SHORTHANDS.get(override.field, override.field), set_by_user(override.value)
-    if tier := _TIER.fullmatch(path):
+    if tier := TIER.fullmatch(path):
         return {**table, "memory": _with_tier(override, table, int(tier[1]), {tier[2]: row})}
     head, _, rest = path.partition(".")
     return {**table, head: {**table.get(head, {}), rest: row}} if rest else {**table, path: row}
