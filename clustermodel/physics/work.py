@@ -12,10 +12,11 @@ from clustermodel.specs import quantity
 class Tokens(eqx.Module):
     """What one iteration of a replica processes."""
 
-    decode: Scalar = quantity("", "decoding sequences, one token each (more under speculation)")
+    decode: Scalar = quantity("", "decoding sequences")
     prefill: Scalar = quantity("token", "prefill tokens")
     context: Scalar = quantity("token", "mean context of a decoding sequence")
     prefill_context: Scalar = quantity("token", "mean tokens a prefill token attends to")
+    verified: Scalar = quantity("token", "tokens per decoding sequence: 1, and the drafted ones", 1.0)
 
 
 class Demand(eqx.Module):
@@ -53,8 +54,8 @@ class Work(eqx.Module):
 
 
 def rank_tokens(deployment: Deployment, tokens: Tokens) -> Scalar:
-    """Tokens that pass one pipeline stage in an iteration: decode / pp + prefill."""
-    return tokens.decode / deployment.layout.pp + tokens.prefill
+    """Tokens that pass one pipeline stage in an iteration: decode x verified / pp + prefill."""
+    return tokens.decode * tokens.verified / deployment.layout.pp + tokens.prefill
 
 
 def cache_shards(deployment: Deployment) -> Scalar:
@@ -93,11 +94,11 @@ def _experts(d: Deployment, tokens: Tokens) -> Demand:
 
 def _head(d: Deployment, tokens: Tokens) -> Demand:
     shard = transformer.weights(d.model).head / d.layout.tp
-    sequences = tokens.decode / d.layout.pp / d.layout.dp
+    outputs = tokens.decode * tokens.verified / d.layout.pp / d.layout.dp
     used = jnp.where(tokens.decode > 0, 1.0, 0.0)
     return Demand(
         used * shard * d.formats.head_bytes / d.accelerator.hbm_bandwidth,
-        2 * sequences * shard / d.formats.wide_rate,
+        2 * outputs * shard / d.formats.wide_rate,
     )
 
 
@@ -108,7 +109,7 @@ def _attention(d: Deployment, tokens: Tokens) -> Demand:
     heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
     return Demand(
         sequences * read.total / cache_shards(d) / d.accelerator.hbm_bandwidth,
-        sequences * heads * per_head / d.formats.wide_rate,
+        sequences * tokens.verified * heads * per_head / d.formats.wide_rate,
     )
 
 

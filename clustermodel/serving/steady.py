@@ -101,20 +101,19 @@ def _smooth_minimum(a: Scalar, b: Scalar) -> Scalar:
 
 
 def _tokens(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
-    return Tokens(decode, prefill, load.context, load.prefill_context)
+    return Tokens(decode, prefill, load.context, load.prefill_context, 1 + load.draft_tokens)
 
 
 def _mixed(deployment: Deployment, load: Load, batch: Scalar, prefix: CachedTokenTime) -> _Mixed:
     c, zero = deployment.coefficients, jnp.zeros_like(batch)
-    plain, plain_need = iteration(deployment, _tokens(load, batch, zero))
-    verify, need = iteration(deployment, _tokens(load, batch * (1 + load.draft_tokens), zero))
+    pure, need = iteration(deployment, _tokens(load, batch, zero))
     balance = batch / deployment.layout.pp * load.uncached / load.osl
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, 1e-9)
     full, full_need = iteration(deployment, _tokens(load, batch, chunk))
     apart = jnp.where(load.equal_lengths > 0, c.synchronised, 1.0)
     launches = deployment.model.layers * c.mixed_launch
-    longer = jnp.maximum(full.total - plain.total, 0.0)  # more tokens even out expert load
+    longer = jnp.maximum(full.total - pure.total, 0.0)  # more tokens even out expert load
     extra = share * (longer * c.mixing + launches) * apart
     accepted = 1 + load.accepted_tokens
     step_bound = need.total.bound / (1 + load.draft_tokens)
@@ -123,12 +122,12 @@ def _mixed(deployment: Deployment, load: Load, batch: Scalar, prefix: CachedToke
     time = Phases(
         prefill=extra - attention,
         reload=reused * prefix.reload + attention,
-        decode=jnp.maximum(verify.total / accepted, step_bound),
+        decode=jnp.maximum(pure.total / accepted, step_bound),
     )
-    added = _less(full_need.total, plain_need.total).scaled(share)
+    added = _less(full_need.total, need.total).scaled(share)
     per_token = need.total.scaled(1 / accepted)
     bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added
-    return _Mixed(time.total, verify, time, added, per_token, step_bound, bound.bound)
+    return _Mixed(time.total, pure, time, added, per_token, step_bound, bound.bound)
 
 
 def _less(a: Demand, b: Demand) -> Demand:
