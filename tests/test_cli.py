@@ -1,5 +1,6 @@
 """The mechanism that every command runs on: options, forms of the answer, files, mistakes."""
 
+import contextlib
 import csv
 import io
 import json
@@ -184,12 +185,8 @@ def test_a_write_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
 @given(st.text())
 def test_no_text_breaks_a_reader(text):
     for reader in (read.name, read.names, read.path, read.number, read.whole, read.date, read.one_of("a")):
-        try:
-            value = reader(text)
-        except typer.BadParameter as refusal:
-            assert "expected" in refusal.format_message()
-        else:
-            assert value or value == 0
+        with contextlib.suppress(typer.BadParameter):
+            assert reader(text) not in (None, "", [])
 
 
 @given(st.floats(), st.integers())
@@ -221,12 +218,15 @@ def test_options_not_given_are_not_passed_on():
         (1662.4, "1,662"),
         (26.0, "26.0"),
         (0.035612, "0.0356"),
+        (9.999e-8, "1.00e-07"),
+        (0.9999, "1.000"),
+        (-3.21, "-3.21"),
         (7, "7"),
         (0.0, "0"),
         (None, "-"),
         (math.nan, "-"),
-    ]
-    + [(9.999e-8, "1.00e-07"), (0.9999, "1.000"), (-3.21, "-3.21"), ("tp", "tp")],
+        ("tp", "tp"),
+    ],
 )
 def test_figures_have_three_digits(value, text):
     assert figure(value) == text

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is known of hardware, models, workloads and prices, and from where.")
 
-_SOURCES = "sources"
 _KIND = Argument("folder", read.name, "[KIND]", "accelerators, systems, ..., sources; without it, how many")
 _NAME = Argument("entry", read.name, "NAME", "name or slug, or KIND/NAME where several kinds have it", True)
 _PATH = Argument("path", read.path, "[PATH]", "file or folder of entries; without it, all that ships")
@@ -32,12 +31,12 @@ def entries(ask: Ask) -> Answer:
     if folder is None:
         counts = [{"kind": each, "entries": len(ask.catalog.paths(each))} for each in KINDS]
         return ask.answer("catalog_list", entries=counts)
-    if folder == _SOURCES:
+    if folder == "sources":
         listed = [{"key": key, **source} for key, source in sorted(ask.catalog.sources.items())]
-        return ask.answer("catalog_list", entries=listed)
-    if folder not in KINDS:
-        known = ", ".join([*KINDS, _SOURCES])
-        raise ConfigError(f"no kind {folder!r}{did_you_mean(folder, KINDS)}; there are {known}")
+        return ask.answer("catalog_sources", entries=listed)
+    known = [*KINDS, "quotes", "sources"]
+    if folder not in known:
+        raise ConfigError(f"no kind {folder!r}{did_you_mean(folder, known)}; there are {', '.join(known)}")
     return ask.answer("catalog_list", entries=catalog_rows(ask.catalog, folder))
 
 
@@ -54,8 +53,15 @@ def show(ask: Ask) -> Answer:
     numbers = entry_rows(entry)
     used = {row["source"]: ask.catalog.sources.get(row["source"]) for row in numbers}
     sources = [{"key": key, **source} for key, source in used.items() if source]
-    words: dict[str, Any] = {"entry": f"{entry.kind}/{entry.slug}", **entry.words}
-    return ask.answer("catalog_entry", **words, fields=numbers, sources=sources)
+    words = {key: value for key, value in entry.words.items() if key != "name"}
+    return ask.answer(
+        "catalog_entry",
+        entry=f"{entry.kind}/{entry.slug}",
+        name=entry.name,
+        words=words,
+        fields=numbers,
+        sources=sources,
+    )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -15,10 +16,11 @@ INTERRUPTED = 130
 class Program(TyperGroup):
     """A typer group without tracebacks for the user's mistakes; an error of ours still shows one."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> NoReturn:
         """Run to the end and exit: 0 answered, 2 the question is wrong, 3 it has no answer."""
+        words = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(words or ["--help"], *more, **extra | {"standalone_mode": False})
         except typer.TyperException as error:
             _stop(_sentence(error), WRONG_QUESTION)
         except ValueError as error:

@@ -12,8 +12,9 @@ def cost(ask: Ask) -> Answer:
     """
     from clustermodel import chain
 
+    answer = chain.cost(ask.catalog, ask.question())
     _remark_on_targets(ask)
-    return chain.cost(ask.catalog, ask.question())
+    return answer
 
 
 @command(SYSTEMS, *QUESTION)
@@ -24,9 +25,10 @@ def compare(ask: Ask) -> Answer:
     """
     from clustermodel import chain
 
-    _remark_on_targets(ask)
     systems = ask.options.pop("systems")
-    return chain.compare(ask.catalog, ask.question(system=systems[0]), systems)
+    answer = chain.compare(ask.catalog, ask.question(system=systems[0]), systems)
+    _remark_on_targets(ask)
+    return answer
 
 
 @command(SYSTEMS, *QUESTION)

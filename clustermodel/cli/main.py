@@ -22,17 +22,21 @@ app.command()(_tokens.frontier)
 app.add_typer(_catalog.app, name="catalog")
 
 
-@app.callback(invoke_without_command=True)
-def clustermodel(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False,
-) -> None:
-    """From silicon to money: what a million tokens cost on a system, and which wall sets that cost."""
-    if version:
+def _print_version(wanted: bool) -> bool:
+    if wanted:
         print(f"clustermodel {__version__}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+    return wanted
+
+
+@app.callback()
+def clustermodel(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and stop"),
+    ] = False,
+) -> None:
+    """From silicon to money: what a million tokens cost on a system, and which wall sets that cost."""
 
 
 def run() -> None:

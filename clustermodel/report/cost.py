@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import count, figure, percent, usd, words
+from clustermodel.units import MILLION
 
 Answer = Mapping[str, Any]
 
@@ -47,11 +48,11 @@ def screen(answer: Answer) -> Iterator[RenderableType]:
 
 
 def layout(shape: Mapping[str, Any]) -> str:
-    """`tp 8, ep 8`: the axes of a layout that are more than 1; `tp 1` where none is."""
+    """`tp8 ep8`: the axes of a layout that are more than 1; `tp1` where none is."""
     if "prefill" in shape:
         return f"prefill {layout(shape['prefill'])} | decode {layout(shape['decode'])}"
-    split = [f"{axis} {size}" for axis, size in shape.items() if size is not None and size > 1]
-    return ", ".join(split) or "tp 1"
+    split = [f"{axis}{size}" for axis, size in shape.items() if size is not None and size > 1]
+    return " ".join(split) or "tp1"
 
 
 def _title(answer: Answer) -> str:
@@ -90,6 +91,7 @@ def _facts(answer: Answer) -> Table:
 
 def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
     n = {key: figure(value) for key, value in answer.items() if not isinstance(value, Mapping | list)}
+    rate_per_mw = figure(answer["tok_s_per_mw"] / MILLION)
     yield (
         "speed",
         f"{n['ttft_ms']} ms to the first token, {n['tpot_ms']} ms a token (physical bound "
@@ -108,7 +110,7 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
     )
     yield (
         "energy",
-        f"{n['joules_per_output_token']} J per output token; {n['tok_s_per_mw']} output tok/s a planned MW",
+        f"{n['joules_per_output_token']} J per output token; {rate_per_mw} M output tok/s a planned MW",
     )
     if answer["n_systems"] is not None:
         yield "fleet", f"{n['n_systems']} systems carry the rate, peaks and repairs included"

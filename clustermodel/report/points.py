@@ -1,6 +1,6 @@
 """Answers with several points: systems side by side, and the frontier of each system."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,17 +14,20 @@ from clustermodel.report.figures import count, figure, words
 
 Point = Mapping[str, Any]
 
-_COLUMNS = {
-    "concurrency": "in\nflight",
-    "usd_per_mtok_total": "USD/M\ntotal",
-    "usd_per_mtok_input": "USD/M\ninput",
-    "usd_per_mtok_output": "USD/M\noutput",
-    "interactivity_tok_s_user": "tok/s\nuser",
-    "ttft_ms": "TTFT\nms",
-    "output_tok_s_per_accelerator": "tok/s\nacc.",
-    "facility_w_per_accelerator": "W\nacc.",
+_COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "system": ("system", str),
+    "layout": ("layout", layout),
+    "concurrency": ("in\nflight", count),
+    "usd_per_mtok_total": ("USD/M\ntotal", figure),
+    "usd_per_mtok_input": ("USD/M\ninput", figure),
+    "usd_per_mtok_output": ("USD/M\noutput", figure),
+    "interactivity_tok_s_user": ("tok/s\nuser", figure),
+    "ttft_ms": ("TTFT\nms", figure),
+    "output_tok_s_per_accelerator": ("tok/s\nacc.", figure),
+    "facility_w_per_accelerator": ("W\nacc.", figure),
+    "binding_limit": ("limit", words),
 }
-_COUNTS = ("concurrency",)
+"""Title and form of every column, in order; a table has those that its points know."""
 
 
 def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -36,7 +39,7 @@ def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"{words(first['cost_basis'])} cost",
         style="bold",
     )
-    yield _table(answered, ("system",))
+    yield _table(answered, _COLUMNS)
     yield from _unanswered(answer["points"])
 
 
@@ -44,7 +47,7 @@ def curves(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One table a system, from the fastest point to the cheapest."""
     for system, points in groupby(_answered(answer["points"]), key=lambda point: point["system"]):
         yield Text(system, style="bold")
-        yield _table(list(points), ())
+        yield _table(list(points), [name for name in _COLUMNS if name != "system"])
     yield from _unanswered(answer["points"])
 
 
@@ -58,18 +61,12 @@ def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
             yield Text(f"no answer for {point['system']}: {point['reason']}")
 
 
-def _table(points: Sequence[Point], names: Sequence[str]) -> Table:
-    numbers = [name for name in _COLUMNS if name in points[0]]
-    limits = [name for name in ("binding_limit",) if name in points[0]]
+def _table(points: Sequence[Point], names: Iterable[str]) -> Table:
+    shown = {name: _COLUMNS[name] for name in names if name in points[0]}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for name in (*names, "layout"):
-        table.add_column(name, no_wrap=name == "system")
-    for name in numbers:
-        table.add_column(_COLUMNS[name], justify="right")
-    for _ in limits:
-        table.add_column("limit")
+    for name, (title, form) in shown.items():
+        justify = "right" if form in (count, figure) else "left"
+        table.add_column(title, justify=justify, no_wrap=name == "system")
     for point in points:
-        cells = [point[name] for name in names] + [layout(point["layout"])]
-        cells += [(count if name in _COUNTS else figure)(point[name]) for name in numbers]
-        table.add_row(*cells, *(words(point[name]) for name in limits))
+        table.add_row(*(form(point[name]) for name, (_, form) in shown.items()))
     return table

@@ -1,6 +1,6 @@
 """Answers as text for a terminal: what each kind of answer shows, and the sources at its end."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.cost import screen
-from clustermodel.report.figures import figure, words
+from clustermodel.report.entries import entry, sources
+from clustermodel.report.figures import count, words
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
@@ -20,7 +21,11 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "cost": screen,
     "compare": side_by_side,
     "frontier": curves,
+    "catalog_entry": entry,
+    "catalog_sources": sources,
 }
+_AS_WRITTEN = ("year",)
+"""Numbers that are names: no thousands, no rounding."""
 
 
 def parts(answer: Answer) -> Iterator[RenderableType]:
@@ -32,25 +37,37 @@ def parts(answer: Answer) -> Iterator[RenderableType]:
 def anything(answer: Answer) -> Iterator[RenderableType]:
     """Any answer: its single facts, then each of its lists as a table."""
     hidden = {"kind", "schema", "version", *UNFLATTENED}
-    lists = {name: value for name, value in answer.items() if table_of({name: value}) is not None}
+    lists = {name: value for name, value in answer.items() if table_of({name: value})}
     facts = flat({name: value for name, value in answer.items() if name not in hidden | lists.keys()})
     if facts:
         grid = Table.grid(padding=(0, 2))
         for name, value in facts.items():
-            grid.add_row(Text(words(name), style="cyan"), figure(value))
+            grid.add_row(Text(words(name), style="cyan"), "" if value is None else _cell(name, value))
         yield grid
     for name, records in lists.items():
         if name not in hidden:
             yield records_table(records)
 
 
-def records_table(records: list[Answer]) -> Table:
-    """A plain table of flat records; columns are their fields."""
+def records_table(records: Sequence[Answer]) -> Table:
+    """A plain table of flat records; columns are the fields that have a value anywhere.
+
+    Numbers are never broken over lines; their headings are, word by word.
+    """
     rows = [flat(record) for record in records]
-    table = Table(box=box.SIMPLE, pad_edge=False, header_style="cyan")
-    for name in columns(rows):
-        numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
-        table.add_column(words(name), justify="right" if numeric else "left", overflow="fold")
+    names = [name for name in columns(rows) if any(row.get(name) not in (None, "") for row in rows)]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    for name in names:
+        if all(isinstance(row.get(name), int | float | None) for row in rows):
+            table.add_column(words(name).replace(" ", "\n"), justify="right", no_wrap=True)
+        else:
+            table.add_column(words(name), overflow="fold", no_wrap=name == names[0])
     for row in rows:
-        table.add_row(*("" if row.get(name) is None else figure(row[name]) for name in columns(rows)))
+        table.add_row(*("" if row.get(name) is None else _cell(name, row[name]) for name in names))
     return table
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in _AS_WRITTEN or not isinstance(value, int | float):
+        return str(value)
+    return count(value)

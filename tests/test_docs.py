@@ -1,0 +1,72 @@
+"""The README tells the truth: its commands run, its outputs are current, every command is in it."""
+
+import re
+
+import pytest
+import readme
+import typer
+from typer.testing import CliRunner
+
+from clustermodel.cli.main import app
+
+TEXT = readme.README.read_text(encoding="utf-8")
+EXAMPLES = readme.examples(TEXT)
+ROUNDING = 0.02
+"""Three digits are shown, and another jax may prefer a neighbouring number of requests in flight."""
+
+
+def commands(group, path=("clustermodel",)):
+    """Every command below a typer group with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.command[:60])
+def test_the_output_in_the_readme_is_what_the_command_prints(example):
+    words, numbers = readme.words_and_numbers(example.output())
+    shown_words, shown_numbers = readme.words_and_numbers(example.shown)
+    assert words == shown_words
+    assert numbers == pytest.approx(shown_numbers, rel=ROUNDING)
+
+
+def test_the_readme_shows_the_worked_examples():
+    shown = " ".join(example.command for example in EXAMPLES)
+    for name in ("hgx-h100", "hgx-h200", "hgx-b200", "mi355x", "gb200-nvl72", "deepseek-v3", "gpt-oss-120b"):
+        assert name in shown
+    assert any("no answer: " in example.shown for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_is_in_the_readme_and_its_help_has_an_example_that_runs(words):
+    assert words in TEXT
+    command = COMMANDS[words]
+    (example,) = re.findall(r"Example: clustermodel (.+)$", command.help, re.MULTILINE)
+    assert f"clustermodel {example}".startswith(words)
+    if "my-" not in example:  # a file of the reader's own
+        assert CliRunner().invoke(app, example.split()).exit_code == 0
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_option_says_what_it_is(words):
+    for parameter in COMMANDS[words].params:
+        assert parameter.help, parameter.name
+
+
+def test_the_readme_and_make_agree_on_the_two_commands():
+    makefile = (readme.README.parent / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", TEXT, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    (snippet,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    exec(compile(snippet, "README.md", "exec"), {})
+    price, limit = capsys.readouterr().out.split()
+    assert 0 < float(price) < 1
+    assert limit == "slo_tpot"
