@@ -120,7 +120,8 @@ def typical():
     values = {
         "weight_read": 0.82, "expert_read": 0.63, "cache_read": 0.67, "dense_math": 0.58, "expert_math": 0.39,
         "attention_math": 0.33, "link_share": 0.56, "coverage_skew": 0.84, "expert_imbalance": 0.29,
-        "expert_padding": 31.0, "layer_launch": 39e-6, "moe_launch": 24e-6, "latent_launch": 33e-6,
+        "expert_width": 3.5e3, "expert_slice": 1e6, "expert_padding": 24.0, "quantise_launch": 5e-6,
+        "layer_launch": 29e-6, "moe_launch": 24e-6, "latent_launch": 33e-6,
         "launch_scale": 1.0, "iteration_host": 430e-6, "sequence_host": 8.8e-6, "mixed_launch": 75e-6,
         "mixing": 1.14, "synchronised": 0.7, "collective_latency": 7.9e-6, "collective_exponent": 0.54,
         "dispatch_excess": 1.5, "slow_link": 1e11, "slow_link_excess": 3.0, "held_output": 0.55,

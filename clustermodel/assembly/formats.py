@@ -83,8 +83,13 @@ def weight_formats(model: Entry[Model], precision: str | None) -> dict[str, str]
 
 
 def rate(accelerator: Accelerator, weight_format: str) -> tuple[float, str]:
-    """FLOP/s at which weights of a format are multiplied, and the format of that arithmetic."""
-    for arithmetic in WIDER[weight_format]:
+    """FLOP/s at which weights of a format are multiplied, and the format of that arithmetic.
+
+    Block-scaled formats need block-scaled arithmetic: MXFP4 weights meet 8-bit activations only on hardware
+    that has 4-bit arithmetic of its own, elsewhere 16-bit ones [vLLM, TensorRT-LLM: gpt-oss on Hopper].
+    """
+    block_scaled = weight_format != "mxfp4" or float(accelerator.flops_fp4) > 0
+    for arithmetic in WIDER[weight_format if block_scaled else "bf16"]:
         flops = float(getattr(accelerator, f"flops_{arithmetic}"))
         if flops > 0:
             return flops, arithmetic

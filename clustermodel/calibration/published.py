@@ -50,7 +50,7 @@ MEASUREMENTS = {
 def read_published(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
     """Rows in the common form."""
     notes, scenario = raw["notes"].astype(str), raw["scenario"].astype(str)
-    drawn = scenario.eq(CLOSED_LOOP) & ~notes.str.contains("exact ISL")  # InferenceX draws its lengths
+    drawn = scenario.eq(CLOSED_LOOP) & ~notes.str.contains("exact")  # InferenceX draws its lengths
     ratio = drawn.map({True: LENGTH_RATIO, False: 1.0})
     model = known.model(raw["model"])
     rows = pd.concat([raw[["id"]], _layout(raw, known.is_moe(model))], axis=1)

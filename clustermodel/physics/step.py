@@ -6,8 +6,12 @@ import jax.numpy as jnp
 from clustermodel._types import Scalar
 from clustermodel.physics.collectives import CommunicationTime, communication
 from clustermodel.physics.deployment import Deployment
-from clustermodel.physics.transformer import expert_coverage, routed_share
+from clustermodel.physics.transformer import expert_coverage, expert_input, routed_share
 from clustermodel.physics.work import Demand, Tokens, Work, rank_tokens, work
+
+ATTENTION_PRODUCTS, LATENT_PRODUCTS, FFN_PRODUCTS = 2.0, 4.0, 2.0
+"""Matrix products of a layer whose input is quantised first: query-key-value and output; with latent
+attention down, up, absorbed up and output; gate-up and down of an FFN or of the experts."""
 
 _SMOOTH = 1e-12  # s; keeps the gradient of the norm finite where both parts are 0
 
@@ -64,7 +68,7 @@ def iteration(deployment: Deployment, tokens: Tokens) -> tuple[StepTime, Work]:
         prefill_attention=need.prefill_attention.arithmetic / c.attention_math,
         communication=communication(deployment, rank_tokens(deployment, tokens)),
         launch=launch(deployment),
-        host=c.iteration_host + c.sequence_host * tokens.decode,
+        host=c.iteration_host + c.sequence_host * tokens.decode / deployment.layout.dp,
     )
     return step, need
 
@@ -74,18 +78,32 @@ def _at(need: Demand, read: Scalar, math: Scalar) -> OperationTime:
 
 
 def launch(deployment: Deployment) -> Scalar:
-    """Launching the kernels of all layers (s)."""
+    """Launching the kernels of all layers; narrow formats add those that quantise activations (s)."""
     c, model = deployment.coefficients, deployment.model
     latent = jnp.where(model.replicated_cache > 0, model.layers, 0.0)
     times = model.layers * c.layer_launch + model.moe_layers * c.moe_launch + latent * c.latent_launch
-    return times * c.launch_scale
+    return (times + quantised_products(deployment) * c.quantise_launch) * c.launch_scale
+
+
+def quantised_products(deployment: Deployment) -> Scalar:
+    """Matrix products of one iteration whose activations are quantised before them."""
+    f, model = deployment.formats, deployment.model
+    attention = jnp.where(model.kv_lora_rank > 0, LATENT_PRODUCTS, ATTENTION_PRODUCTS) * model.layers
+    shared = jnp.where(model.shared_ffn_dim > 0, model.moe_layers, 0.0)
+    ffn = FFN_PRODUCTS * (model.dense_ffn_layers + shared)
+    kinds = (
+        (attention, f.attention_bytes),
+        (ffn, f.ffn_bytes),
+        (FFN_PRODUCTS * model.moe_layers, f.expert_bytes),
+    )
+    return sum(jnp.where(width < f.activation_bytes, products, 0.0) for products, width in kinds)
 
 
 def _experts(d: Deployment, tokens: Tokens, need: Demand) -> OperationTime:
-    """Routed experts: uneven load over expert-parallel ranks, and rows padded to tiles per touched expert.
+    """Routed experts: uneven load over ranks, rows padded to tiles, and experts too small to fill the machine.
 
-    imbalance = 1 + imb (1 - 1/ep) u/(1 + u), u = sqrt(E / (K tokens));
-    padding adds coverage x pad x E/K tokens.
+    imbalance = 1 + imb (1 - 1/ep) u/(1 + u), u = sqrt(E / (K tokens));  padding adds coverage x pad x E/K
+    tokens;  arithmetic slows by 1 + w0/width, reading by 1 + s0/(bytes of an expert on one accelerator).
     """
     c, routed = d.coefficients, jnp.maximum(rank_tokens(d, tokens), 1e-6)
     touched = expert_coverage(d.model, routed, c.coverage_skew)
@@ -93,6 +111,15 @@ def _experts(d: Deployment, tokens: Tokens, need: Demand) -> OperationTime:
     spread = jnp.sqrt(1 / (share * routed))
     imbalance = 1 + c.expert_imbalance * (1 - 1 / d.layout.ep) * spread / (1 + spread)
     padding = 1 + touched * c.expert_padding / share / routed
+    narrow = 1 + c.expert_width / jnp.maximum(d.model.moe_ffn_dim, 1.0)
+    small = 1 + c.expert_slice / jnp.maximum(_expert_slice(d), 1.0)
     return OperationTime(
-        need.traffic * imbalance / c.expert_read, need.arithmetic * padding * imbalance / c.expert_math
+        need.traffic * imbalance * small / c.expert_read,
+        need.arithmetic * imbalance * padding * narrow / c.expert_math,
     )
+
+
+def _expert_slice(d: Deployment) -> Scalar:
+    """Bytes of one expert of one layer that an accelerator holds: all of it under expert parallelism."""
+    matrices = d.model.ffn_matrices * expert_input(d.model) * d.model.moe_ffn_dim
+    return matrices * d.formats.expert_bytes * d.layout.ep / d.layout.stage

@@ -23,8 +23,7 @@ def weights(model: Model) -> Weights:
     experts = moe_layers E m D_e F_e;  ffn = dense_layers m D F + moe_layers m D F_shared;  head = V D;
     attention is the rest of the total, m the matrices of one FFN and D_e the width experts work in.
     """
-    expert_width = jnp.where(model.moe_latent_dim > 0, model.moe_latent_dim, model.d_model)
-    per_expert = model.ffn_matrices * expert_width * model.moe_ffn_dim
+    per_expert = model.ffn_matrices * expert_input(model) * model.moe_ffn_dim
     experts = model.moe_layers * model.n_experts * per_expert
     dense = model.dense_ffn_layers * model.ffn_dim + model.moe_layers * model.shared_ffn_dim
     ffn = model.ffn_matrices * model.d_model * dense
@@ -32,6 +31,11 @@ def weights(model: Model) -> Weights:
     embedding = head * (1 - model.tied_embeddings)
     attention = model.total_params - experts - ffn - head - embedding
     return Weights(attention, ffn, experts, head, embedding)
+
+
+def expert_input(model: Model) -> Scalar:
+    """Width in which routed experts work: the model's, or a latent one."""
+    return jnp.where(model.moe_latent_dim > 0, model.moe_latent_dim, model.d_model)
 
 
 def routed_share(model: Model) -> Scalar:
