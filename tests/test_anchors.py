@@ -11,6 +11,7 @@ from clustermodel import specs
 from clustermodel.catalog import load_catalog, price_quote
 from clustermodel.economics import (
     concentration,
+    contracts,
     credit,
     finance,
     lcot,
