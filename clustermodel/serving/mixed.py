@@ -1,0 +1,77 @@
+"""The mean iteration of a running batch under continuous batching: decode, and the prefill it has to carry."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from clustermodel._types import Scalar
+from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.step import StepTime, iteration
+from clustermodel.physics.work import Demand, Tokens
+from clustermodel.serving.load import Load
+from clustermodel.serving.phases import Phases
+from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
+
+
+class MixedIteration(eqx.Module):
+    """One mean iteration, per output token of every running sequence (s)."""
+
+    tpot: Scalar
+    step: StepTime  # one pure decode iteration
+    time: Phases  # TPOT by phase
+    prompt_time: Scalar  # what the prefill of one prompt adds to the iterations that carry it
+    prefill_demand: Demand  # work at peak rates behind `time.prefill` and `time.reload`
+    decode_demand: Demand  # work at peak rates behind `time.decode`
+    step_bound: Scalar  # least time of the decode iteration alone
+    bound: Scalar  # least time with the prefill
+
+
+def tokens_of(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
+    """What an iteration with `decode` sequences and `prefill` prompt tokens processes."""
+    return Tokens(decode, prefill, load.context, load.prefill_context, 1 + load.draft_tokens)
+
+
+def mixed_iteration(
+    deployment: Deployment, load: Load, batch: Scalar, prefix: CachedTokenTime | None = None
+) -> MixedIteration:
+    """The mean iteration of `batch` running sequences.
+
+    Every decode iteration carries a prefill chunk of c tokens with the probability phi that balances input
+    and output tokens: TPOT = t(b, 0) + phi {m [t(b, c) - t(b, 0)] + L t_e} + reload of cached prefixes.
+    """
+    c, zero = deployment.coefficients, jnp.zeros_like(batch)
+    prefix = cached_token_time(deployment, load) if prefix is None else prefix
+    pure, need = iteration(deployment, tokens_of(load, batch, zero))
+    balance = batch / deployment.layout.pp * load.uncached / load.osl
+    chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
+    share = balance / jnp.maximum(chunk, 1e-9)
+    full, full_need = iteration(deployment, tokens_of(load, batch, chunk))
+    apart = jnp.where(load.equal_lengths > 0, c.synchronised, 1.0)
+    launches = deployment.model.layers * c.mixed_launch
+    longer = jnp.maximum(full.total - pure.total, 0.0)  # more tokens even out expert load
+    carried = (longer * c.mixing + launches) * apart
+    extra = share * carried
+    accepted = 1 + load.accepted_tokens
+    step_bound = need.total.bound / (1 + load.draft_tokens)
+    reused = batch * load.cached / load.osl
+    attention = jnp.minimum(reused * prefix.attention * c.mixing * apart, extra)
+    time = Phases(
+        prefill=extra - attention,
+        reload=reused * prefix.reload + attention,
+        decode=jnp.maximum(pure.total / accepted, step_bound),
+    )
+    added = _less(full_need.total, need.total).scaled(share)
+    bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added
+    return MixedIteration(
+        tpot=time.total,
+        step=pure,
+        time=time,
+        prompt_time=carried * load.uncached / jnp.maximum(chunk, 1.0),
+        prefill_demand=added,
+        decode_demand=need.total.scaled(1 / accepted),
+        step_bound=step_bound,
+        bound=bound.bound,
+    )
+
+
+def _less(a: Demand, b: Demand) -> Demand:
+    return Demand(a.traffic - b.traffic, a.arithmetic - b.arithmetic)
