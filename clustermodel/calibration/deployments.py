@@ -22,7 +22,7 @@ from clustermodel.specs import Engine, Model, System, stack
 
 Spec = TypeVar("Spec", bound=eqx.Module)
 
-OFFLINE = ("offline-max-throughput", "mlperf-offline", "mlperf-server", "mlperf-interactive")
+OFFLINE = ("offline-max-throughput", "mlperf-offline")
 SATURATING = 1e5
 """Requests in flight where all are queued at the start: far more than any replica holds."""
 UNLIMITED = 1e6
@@ -55,8 +55,11 @@ def generation(system: Entry[System], catalog: Catalog) -> str:
 
 def levels(catalog: Catalog, rows: pd.DataFrame) -> list[Level]:
     """The groups whose effects apply to each row."""
-    generations = {slug: generation(catalog.entry("systems", slug), catalog) for slug in rows["system"].unique()}
-    columns = (rows["model"], rows["engine"], rows["system"].map(generations), rows["version"])
+    generations = {
+        slug: generation(catalog.entry("systems", slug), catalog) for slug in rows["system"].unique()
+    }
+    generation_of = rows["system"].map(generations)
+    columns = (rows["model"], rows["engine"], rows["system"], generation_of, rows["version"])
     return [Level(*parts) for parts in zip(*columns, strict=True)]
 
 
@@ -156,5 +159,7 @@ def _formats(known: _Known, rows: pd.DataFrame, generations: Sequence[str]) -> F
 def _distinct(keys: Sequence[Hashable], build: Callable[[Any], Spec]) -> Spec:
     """Build one spec for each distinct key and spread them over the rows."""
     unique = list(dict.fromkeys(keys))
-    return _gather({str(i): build(key) for i, key in enumerate(unique)}, pd.Series(keys).map(str).map(
-        {str(key): str(i) for i, key in enumerate(unique)}))
+    return _gather(
+        {str(i): build(key) for i, key in enumerate(unique)},
+        pd.Series(keys).map(str).map({str(key): str(i) for i, key in enumerate(unique)}),
+    )

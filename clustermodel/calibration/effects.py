@@ -1,7 +1,7 @@
-"""Coefficients as fitted: shared values, and effects of engine, model and version that add to them in link space."""
+"""Coefficients as fitted: shared values, and effects that add to them in link space."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,15 @@ from clustermodel.catalog import Catalog, ConfigError, did_you_mean
 from clustermodel.physics.coefficients import Coefficients
 
 FILE = "serving.toml"
+NEGLIGIBLE = 5e-4  # shifts in link space that change nothing visible
 EFFECTS = ("full", "globals")
 LINKS: dict[str, str] = {field.name: field.metadata["link"] for field in dataclasses.fields(Coefficients)}
 NAMES = tuple(LINKS)
 _LOGIT, _LOG = (np.array([link == kind for link in LINKS.values()]) for kind in ("logit", "log"))
+
+
+Group = tuple[str, ...]
+"""The kind of an effect and the names it applies to, e.g. ("model_engine", "gpt-oss-120b", "vllm")."""
 
 
 class Level(NamedTuple):
@@ -24,13 +29,26 @@ class Level(NamedTuple):
 
     model: str
     engine: str
+    system: str = ""
     generation: str = ""
     version: str = ""
 
     @property
-    def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The groups whose effects add, from the widest to the narrowest."""
-        return (("engine", self.engine), ("model_engine", self.model, self.engine), ("version", *self))
+    def groups(self) -> dict[str, Group]:
+        """The groups whose effects add, by kind, from the widest to the narrowest."""
+        kinds = {
+            "engine": (self.engine,),
+            "maturity": (self.engine, self.system),
+            "model_engine": (self.model, self.engine),
+            "version": (self.model, self.engine, self.generation, self.version),
+            "deployment": (self.system, self.model, self.engine),
+        }
+        return {kind: (kind, *names) for kind, names in kinds.items()}
+
+
+KINDS = tuple(Level("", "").groups)
+ALWAYS = ("engine",)
+"""Effects that count even for a model that was never measured."""
 
 
 class Shared(NamedTuple):
@@ -42,27 +60,30 @@ class Shared(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CoefficientTable:
-    """All fitted numbers: theta = link^-1(shared + engine + model x engine + version)."""
+    """All fitted numbers: theta = link^-1(shared + effects of every group that applies)."""
 
     shared: Mapping[str, Shared]
-    effects: Mapping[tuple[str, ...], Mapping[str, float]]
+    effects: Mapping[Group, Mapping[str, float]]
+    measured: frozenset[tuple[str, str, str]] = frozenset()  # (system, model, engine)
     title: str = ""
 
     def links(self, level: Level, effects: str = "full") -> NDArray[np.float64]:
         """Link-space values of all coefficients, in the order of `NAMES`; unknown groups add nothing.
 
-        With `effects="globals"` only the engine's own constants add: what is predicted for a model nobody measured.
+        With `effects="globals"` only the constants of engines add: the prediction for a model nobody measured.
         """
-        groups = level.groups if effects == "full" else level.groups[:1]
         values = np.array([self.shared[name].value for name in NAMES])
-        for group in groups:
-            for name, shift in self.effects.get(group, {}).items():
-                values[NAMES.index(name)] += shift
+        for kind, group in level.groups.items():
+            if effects == "full" or kind in ALWAYS:
+                for name, shift in self.effects.get(group, {}).items():
+                    values[NAMES.index(name)] += shift
         return values
 
     def seen(self, level: Level) -> bool:
-        """Whether this model was measured on this engine."""
-        return level.groups[1] in self.effects
+        """Whether this model was measured on this system and engine; on any system where none is given."""
+        if level.system:
+            return (level.system, level.model, level.engine) in self.measured
+        return any((model, engine) == level[:2] for _, model, engine in self.measured)
 
 
 def natural(links: NDArray[np.float64]) -> Coefficients:
@@ -91,55 +112,47 @@ def load_coefficients(
     model: str,
     engine: str,
     *,
-    generation: str = "",
-    version: str = "",
+    system: str = "",
     effects: str = "full",
     path: Path | None = None,
 ) -> Coefficients:
-    """Natural values of all coefficients for a model (slug) on an engine.
-
-    The effect of an engine version counts only where version and hardware generation are given; without them the
-    answer is for a mean version.
-    """
+    """Natural values of all coefficients for a model on an engine (slugs), for a mean version of the engine."""
     check_effects(effects)
-    return natural(load_table(catalog, path).links(Level(model, engine, generation, version), effects))
+    return natural(load_table(catalog, path).links(Level(model, engine, system), effects))
 
 
 def _table(toml: Mapping[str, Any], file: str) -> CoefficientTable:
     rows = toml.get("shared", {})
     problems = [f"shared.{name}: missing" for name in NAMES if name not in rows]
-    problems += [
-        f"shared.{name}: no such coefficient{did_you_mean(name, NAMES)}" for name in rows.keys() - LINKS
-    ]
+    problems += [f"shared.{name}: {_unknown(name)}" for name in rows.keys() - LINKS.keys()]
     if problems:
         raise ConfigError("\n  ".join([file, *sorted(problems)]))
     shared = {
         name: Shared(*_numbers(rows[name], ("value", "error"), f"{file}: shared.{name}")) for name in NAMES
     }
-    effects = dict(_effect(keys, row, file) for keys, row in _groups(toml))
-    return CoefficientTable(shared, effects, str(toml.get("title", "")))
+    effects = dict(_effect(row, file) for row in toml.get("effect", []))
+    measured = frozenset(
+        (system, model, engine)
+        for system, models in toml.get("measured", {}).items()
+        for model, engines in models.items()
+        for engine in engines
+    )
+    return CoefficientTable(shared, effects, measured, str(toml.get("title", "")))
 
 
-def _groups(toml: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    for engine, row in toml.get("engine", {}).items():
-        yield ("engine", engine), row
-    for model, engines in toml.get("model_engine", {}).items():
-        for engine, row in engines.items():
-            yield ("model_engine", model, engine), row
-    for row in toml.get("version", []):
-        yield (
-            ("version", *(str(row[part]) for part in Level._fields)),
-            {name: value for name, value in row.items() if name not in Level._fields},
-        )
+def _unknown(name: str) -> str:
+    return f"no such coefficient{did_you_mean(name, NAMES)}"
 
 
-def _effect(
-    group: tuple[str, ...], row: Mapping[str, Any], file: str
-) -> tuple[tuple[str, ...], dict[str, float]]:
-    where = f"{file}: {'.'.join(group)}"
-    for name in row.keys() - LINKS:
-        raise ConfigError(f"{where}.{name}: no such coefficient{did_you_mean(name, NAMES)}")
-    return group, dict(zip(row, _numbers(row, tuple(row), where), strict=True))
+def _effect(row: Mapping[str, Any], file: str) -> tuple[Group, dict[str, float]]:
+    group = tuple(map(str, row.get("group", ())))
+    where = f"{file}: effect {' '.join(group)}"
+    if not group or group[0] not in KINDS:
+        raise ConfigError(f"{where}: group must start with one of {', '.join(KINDS)}")
+    shifts = {name: value for name, value in row.items() if name != "group"}
+    for name in shifts.keys() - LINKS.keys():
+        raise ConfigError(f"{where}: {name}: {_unknown(name)}")
+    return group, dict(zip(shifts, _numbers(shifts, tuple(shifts), where), strict=True))
 
 
 def _numbers(row: Any, keys: tuple[str, ...], where: str) -> list[float]:
@@ -147,3 +160,32 @@ def _numbers(row: Any, keys: tuple[str, ...], where: str) -> list[float]:
         return [float(row[key]) for key in keys]
     except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{where}: expected numbers for {', '.join(keys)}") from None
+
+
+def written(table: CoefficientTable, notes: Mapping[str, str]) -> str:
+    """The table as TOML; `notes` are top-level words such as title, source and date."""
+    lines = [f'{key} = "{text}"' for key, text in notes.items()]
+    lines += [
+        "",
+        "# Link space: values are log or logit of what the comment says; effects add to them.",
+        "[shared]",
+    ]
+    links = np.array([table.shared[name].value for name in NAMES])
+    readable = natural(links)
+    for name in NAMES:
+        value, error = table.shared[name]
+        plain = f"{LINKS[name]}, {float(getattr(readable, name)):.4g}"
+        lines.append(f"{name} = {{ value = {value:.6g}, error = {error:.3g} }}  # {plain}")
+    for group, shifts in sorted(table.effects.items(), key=lambda item: (KINDS.index(item[0][0]), item[0])):
+        kept = {name: shift for name, shift in shifts.items() if abs(shift) >= NEGLIGIBLE}
+        if kept:
+            names = ", ".join(f'"{part}"' for part in group)
+            lines += ["", "[[effect]]", f"group = [{names}]", *(f"{k} = {v:.4f}" for k, v in kept.items())]
+    lines += ["", "[measured]"]
+    for system in sorted({each[0] for each in table.measured}):
+        engines: dict[str, list[str]] = {}
+        for _, model, engine in sorted(each for each in table.measured if each[0] == system):
+            engines.setdefault(model, []).append(engine)
+        inner = ", ".join(f'"{model}" = {names}'.replace("'", '"') for model, names in engines.items())
+        lines.append(f"{system} = {{ {inner} }}")
+    return "\n".join(lines) + "\n"

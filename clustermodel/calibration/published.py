@@ -72,8 +72,8 @@ def read_published(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
         measurement=raw["id"],
         **{ours: raw[theirs] for ours, theirs in MEASUREMENTS.items()},
     )
-    decode_only = rows["disaggregated"].gt(0) & rows["prefill_workers"].isna()
-    return complete(rows.assign(layout_assumed=rows["layout_assumed"].mask(decode_only, 1.0)))
+    undescribed = rows["disaggregated"].gt(0) & rows["prefill_workers"].isna()
+    return complete(rows.assign(layout_assumed=rows["layout_assumed"].mask(undescribed, 1.0)))
 
 
 def _first(labels: pd.Series, known: dict[str, str], default: str) -> pd.Series:
@@ -97,21 +97,32 @@ def _concurrency(raw: pd.DataFrame) -> pd.Series:
 def _version(raw: pd.DataFrame, notes: pd.Series) -> pd.Series:
     """Engine version from the framework's label or the image in the notes; else the month of the run."""
     label = raw["framework"].astype(str).str.extract(r"~?v?(\d+\.\d[\w.\-]*)$")[0]
+    label = label.mask(
+        raw["scenario"].astype(str).str.startswith("mlperf"), ""
+    )  # versions of harness and CUDA
     image = notes.str.extract(r"img=[^;]*?v?(\d+\.\d+\.\d+(?:\.?(?:rc|post)\d+)*)")[0]
     atom = notes.str.extract(r"img=atom:[^;]*?(atom[\d.]+)")[0]
     month = "m" + raw["date"].astype(str).str.slice(2, 7).str.replace("-", "")
     return label.fillna(atom).fillna(image).fillna(month.where(month.str.len() == len("m2601"), ""))
 
 
-POOL = r"(?:(?P<total>[\d?]+) ?gpu,?(?: ?tp=?(?P<tp>\d+))?(?: ?ep=?(?P<ep>\d+))?(?: dpattn=(?P<dpa>\d))?(?: x(?P<workers>\d+)w)?)"
+ONE_POOL = ("decode-only", "prefill-only", "production-decode", "production-prefill")
+"""Scenarios that measure one pool of a disaggregated deployment."""
+
+POOL = (
+    r"(?:(?P<total>[\d?]+) ?gpu,?(?: ?tp=?(?P<tp>\d+))?(?: ?ep=?(?P<ep>\d+))?"
+    r"(?: dpattn=(?P<dpa>\d))?(?: x(?P<workers>\d+)w)?)"
+)
 
 
 def _layout(raw: pd.DataFrame, moe: pd.Series) -> pd.DataFrame:
     text = raw["pp_dp"].fillna("").astype(str).str.lower()
-    disaggregated = _numbers(raw["disagg"]).fillna(0.0).gt(0) | text.str.contains("disagg")
+    one_pool = raw["scenario"].isin(ONE_POOL)
+    disaggregated = (_numbers(raw["disagg"]).fillna(0.0).gt(0) | text.str.contains("disagg")) & ~one_pool
     n, tp = _numbers(raw["n_accel"]), _numbers(raw["tp"])
-    prefill = _pool(text.str.extract("prefill " + POOL), tp.where(disaggregated), moe)
-    decode = _pool(text.str.extract("decode " + POOL), tp.where(disaggregated), moe)
+    described = tp.where(disaggregated & text.str.contains("prefill"))  # else tp counts all accelerators
+    prefill = _pool(text.str.extract("prefill " + POOL), described, moe)
+    decode = _pool(text.str.extract("decode " + POOL), described, moe)
     single = _single(raw, text, moe)
     layout = single.where(~disaggregated, decode)
     prefill = prefill.where(disaggregated).add_prefix("prefill_").drop(columns="prefill_layout_assumed")
@@ -164,6 +175,6 @@ def _single(raw: pd.DataFrame, text: pd.Series, moe: pd.Series) -> pd.DataFrame:
             "dp": dp,
             "ep": ep.where(moe, 1.0).clip(upper=stage),
             "workers": 1.0,
-            "layout_assumed": (stated.isna() & wide.isna()).astype(float),
+            "layout_assumed": (stated.isna() & wide.isna() & n.ne(1)).astype(float),
         }
     )

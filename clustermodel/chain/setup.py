@@ -88,7 +88,7 @@ def set_up(catalog: Catalog, question: Question) -> Setup:
     engine = find(catalog, "engines", question.engine)
     precision, formats = resolve_formats(system, model, question.precision, question.kv_precision)
     path = Path(question.calibration) if question.calibration else None
-    table, level = load_table(catalog, path), Level(model.slug, engine.slug)
+    table, level = load_table(catalog, path), Level(model.slug, engine.slug, system.slug)
     board = board_model(
         catalog, accelerator.slug, accelerator.words.get("generation", ""), float(accelerator.spec.tdp)
     )

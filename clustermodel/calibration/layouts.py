@@ -1,0 +1,88 @@
+"""Layouts that a table leaves open: every feasible split is predicted, and the best one is taken."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clustermodel.assembly import candidates
+from clustermodel.calibration.mlperf import SERVED, limits, with_lengths
+from clustermodel.catalog import Catalog
+from clustermodel.specs import Model, System
+
+WORKERS = (1, 2, 3, 4, 6, 8)
+SIZES = (1, 2, 4, 8, 16, 32)
+CONCURRENCY = tuple(float(2**k) for k in range(13))
+AXES = ("tp", "pp", "dp", "ep")
+
+
+def open_layouts(rows: pd.DataFrame) -> pd.Series:
+    """Rows whose layout has to be found: none stated, or worker counts missing, or an MLPerf summary."""
+    mlperf = rows["scenario"].str.startswith("mlperf")
+    pools = (rows["disaggregated"] > 0) & (rows["layout_assumed"] > 0)
+    return rows["tp"].isna() | mlperf | pools
+
+
+def splits(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
+    """Every row once for each way to lay it out; `row` holds the index of the row it came from."""
+    found = []
+    for index, row in with_lengths(catalog, rows).iterrows():
+        system = catalog.entry("systems", row["system"]).spec
+        model = catalog.entry("models", row["model"]).spec
+        ways = _pools(row, model) if row["disaggregated"] > 0 else _replicas(row, system, model)
+        found += [{**row, **way, "row": index} for way in ways]
+    table = pd.DataFrame(found, columns=[*rows.columns, "row"])
+    pool = table["tp"] * table["pp"] * table["dp"] * table["workers"]
+    prefill = table["prefill_tp"] * table["prefill_pp"] * table["prefill_dp"] * table["prefill_workers"]
+    return table.assign(n_accelerators=pool + prefill.where(table["disaggregated"] > 0, 0.0))
+
+
+def best(catalog: Catalog, ways: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """For each open row the way with the highest output per accelerator among those that fit and meet limits."""
+    most_ttft, most_tpot = limits(catalog, ways)
+    sound = (
+        (predictions["room"] >= 1) & (predictions["ttft"] <= most_ttft) & (predictions["tpot"] <= most_tpot)
+    )
+    rate = predictions["output_rate"].where(sound & np.isfinite(predictions["output_rate"]))
+    chosen = rate.dropna().groupby(ways["row"]).idxmax()
+    return ways.loc[chosen].set_index("row").rename_axis(None).assign(layout_assumed=1.0)
+
+
+def _replicas(row: pd.Series, system: System, model: Model) -> Iterator[dict[str, float]]:
+    """Layouts of one replica inside one system; under a latency limit also the concurrency is open."""
+    most = (
+        min(row["n_accelerators"], float(system.count)) if row["n_accelerators"] > 0 else float(system.count)
+    )
+    for shape in candidates(system, model, None, {}):
+        if shape[0] * shape[2] > most or shape[1] > 1:  # stages only add latency inside one system
+            continue
+        layout = dict(zip(AXES, map(float, shape), strict=True))
+        if row["scenario"] in SERVED:
+            yield from ({**layout, "concurrency": load} for load in CONCURRENCY)
+        else:
+            yield layout
+
+
+def _pools(row: pd.Series, model: Model) -> Iterator[dict[str, float]]:
+    """Pools of like workers: sizes as stated, attention split by heads or by requests, any worker counts."""
+    total = row["n_accelerators"] if row["layout_assumed"] > 0 and np.isnan(row["tp"]) else np.nan
+    decode = [row["tp"] * row["dp"]] if row["tp"] > 0 else SIZES
+    prefill = [row["prefill_tp"] * row["prefill_dp"]] if row["prefill_tp"] > 0 else SIZES
+    for size, first, count, feeders in itertools.product(decode, prefill, WORKERS, WORKERS):
+        if total > 0 and size * count + first * feeders != total:
+            continue
+        for layout in _attention(float(size), model, row["ep"]):
+            for feeder in _attention(float(first), model, row["prefill_ep"]):
+                named = {f"prefill_{axis}": value for axis, value in feeder.items()}
+                yield {**layout, **named, "workers": float(count), "prefill_workers": float(feeders)}
+
+
+def _attention(size: float, model: Model, ep: float) -> list[dict[str, float]]:
+    """One worker with tensor-parallel attention, and for a mixture of experts with data-parallel attention."""
+    moe = float(model.n_experts) > 0
+    ranks = size if moe and (ep > 1 or np.isnan(ep)) else 1.0
+    layouts = [{"tp": size, "pp": 1.0, "dp": 1.0, "ep": ranks}]
+    if moe and size > 1:
+        layouts.append({"tp": 1.0, "pp": 1.0, "dp": size, "ep": ranks})
+    return layouts

@@ -1,0 +1,108 @@
+"""Compare predictions with measurements: one line per row and metric, and errors by group."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustermodel.calibration.predict import PREFILL, STATIC
+from clustermodel.units import MILLION, SECONDS_PER_HOUR
+
+COLUMNS = ("id", "metric", "mode", "measured", "predicted", "bound", "seen", "flagged")
+BY = ("all", "mode", "system", "model", "engine", "precision", "scenario", "seen", "flagged")
+_MS = 1e3
+ONE_AT_A_TIME = ("single-stream",)
+
+
+def modes(rows: pd.DataFrame) -> pd.Series:
+    """How a row was measured; the first that matches."""
+    scenario = rows["scenario"]
+    tests = {
+        "mlperf": scenario.str.startswith("mlperf"),
+        "disaggregated": rows["disaggregated"] > 0,
+        "speculative": rows["speculation"].str.startswith("mtp"),
+        "offline": scenario.eq("offline-max-throughput"),
+        "static": scenario.isin((*STATIC, *ONE_AT_A_TIME)),
+        "prefill": scenario.isin(PREFILL),
+    }
+    found = pd.Series("aggregated", index=rows.index)
+    for name, test in reversed(tests.items()):
+        found = found.mask(test, name)
+    return found
+
+
+def comparisons(rows: pd.DataFrame, predictions: pd.DataFrame, seen: pd.Series) -> pd.DataFrame:
+    """One line per row and metric that has both a measurement and a prediction (`COLUMNS`)."""
+    words = pd.DataFrame(
+        {
+            "id": rows["id"],
+            "mode": modes(rows),
+            "seen": seen.astype(int),
+            "flagged": rows["flag"].ne("").astype(int),
+            **{name: rows[name] for name in ("system", "model", "engine", "precision", "scenario")},
+        }
+    )
+    parts = [
+        words.assign(metric=metric, measured=measured, predicted=predicted, bound=bound)
+        for metric, measured, predicted, bound in _metrics(rows, predictions)
+    ]
+    lines = pd.concat(parts).reset_index(names="row")
+    sound = (lines["measured"] > 0) & (lines["predicted"] > 0) & np.isfinite(lines["predicted"])
+    return lines[sound].sort_values(["row", "metric"], kind="stable").reset_index(drop=True)
+
+
+def _metrics(rows: pd.DataFrame, p: pd.DataFrame) -> Iterator[tuple[str, pd.Series, Any, Any]]:
+    """Metric, measured, predicted and bound in the units of the metric's name."""
+    yield "tpot_ms", rows["tpot_ms"], p["tpot"] * _MS, p["tpot_bound"] * _MS
+    yield "ttft_ms", measured_ttft(rows), p["ttft"] * _MS, p["ttft_bound"] * _MS
+    rate = "output_tok_s_per_accelerator"
+    yield rate, measured_rate(rows), p["output_rate"], p["output_bound"]
+    both = (rows["isl"] + rows["osl"]) / rows["osl"]
+    per_output = both.mask(rows["usd_output_only"] > 0, 1.0)
+    paid = rows[rate].mask(rows["usd_output_only"] <= 0, rows["total_tok_s_per_accelerator"])
+    price = rows["usd_per_accelerator_hour"] / SECONDS_PER_HOUR * MILLION
+    least = price / (p["output_bound"] * per_output)
+    yield "usd_per_mtok", rows["usd_per_mtok"], price / paid, least
+    yield "usd_per_mtok_chain", rows["usd_per_mtok"], price / (p["output_rate"] * per_output), least
+
+
+def measured_ttft(rows: pd.DataFrame) -> pd.Series:
+    """Stated TTFT; where only prefill was timed, the time of one batch at its token rate (ms)."""
+    rate = rows["total_tok_s_per_accelerator"] * rows["n_accelerators"]
+    batch = rows["concurrency"] * rows["isl"] / rate * _MS
+    return rows["ttft_ms"].where(~rows["scenario"].isin(PREFILL), batch)
+
+
+def measured_rate(rows: pd.DataFrame) -> pd.Series:
+    """Stated output rate per accelerator; in a closed loop without one, what Little's law makes of latency."""
+    cycle = (rows["ttft_ms"] + rows["osl"] * rows["tpot_ms"]) / _MS
+    implied = rows["concurrency"] * rows["osl"] / cycle / rows["n_accelerators"]
+    closed = rows["scenario"].eq("online-closed-loop") & ~rows["layout_assumed"].gt(0)
+    return rows["output_tok_s_per_accelerator"].fillna(implied.where(closed))
+
+
+def summary(lines: pd.DataFrame) -> list[dict[str, Any]]:
+    """Errors of every group; flagged lines count only in the groups by `flagged`."""
+    error = lines["predicted"] / lines["measured"] - 1
+    lines = lines.assign(error=error, all="all")
+    sound = lines[lines["flagged"] == 0]
+    groups = [
+        _group(by, key, metric, part["error"])
+        for by in BY
+        for (key, metric), part in (lines if by == "flagged" else sound).groupby([by, "metric"])
+    ]
+    return groups
+
+
+def _group(by: str, key: Any, metric: str, error: pd.Series) -> dict[str, Any]:
+    size = error.abs() * 100
+    return {
+        "by": by,
+        "key": key if isinstance(key, str) else str(key),
+        "metric": metric,
+        "n": len(error),
+        "median_abs_pct": float(size.median()),
+        "p90_abs_pct": float(size.quantile(0.9)),
+        "bias_pct": float(error.median() * 100),
+    }
