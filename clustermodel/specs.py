@@ -173,6 +173,8 @@ class Workload(eqx.Module):
     prefix_hit_rate: Scalar = quantity("", "share of input tokens found in the prefix cache", 0.0)
     reuse_interval: Scalar = quantity("s", "mean time a cached prefix waits for its next use", 300.0)
     peak_to_mean: Scalar = quantity("", "peak over mean request rate", 1.0, least=1.0)
+    burstiness: Scalar = quantity("", "squared variation coefficient of times between arrivals", 1.0)
+    input_variation: Scalar = quantity("", "squared variation coefficient of input lengths", 1.0)
 
 
 class Engine(eqx.Module):
@@ -210,6 +212,8 @@ class Terms(eqx.Module):
     staff: Scalar = quantity("USD/W/s", "operations staff per W of IT power and second", 0.0)
     utilisation: Scalar = quantity("", "share of installed hours that earn", 1.0, least=1e-6)
     availability: Scalar = quantity("", "share of hours in working order", 1.0, least=1e-6)
+    tax: Scalar = quantity("", "corporate tax rate; at 0 costs are before tax", 0.0)
+    tax_life: Scalar = quantity("s", "time over which tax law writes the system off; 0 for its life", 0.0)
 
 
 def tiers(rows: Sequence[MemoryTier]) -> MemoryTier:

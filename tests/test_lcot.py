@@ -104,6 +104,20 @@ def test_break_even_utilisation_of_merchant_accelerators(cost, rent, percent):
     assert found == pytest.approx(percent, abs=0.5)
 
 
+@given(fixed=st.floats(1.0, 1e6), variable=st.floats(0.01, 10.0), saving=st.floats(0.01, 10.0))
+def test_beyond_the_break_even_volume_owning_is_cheaper_than_buying(fixed, variable, saving):
+    price = variable + saving
+    volume = float(margin.break_even_volume(*map(scalar, (fixed, price, variable))))
+    assert fixed + variable * volume == pytest.approx(price * volume, rel=1e-9)
+    assert fixed + variable * 1.01 * volume < price * 1.01 * volume
+
+
+def test_who_makes_tokens_dearer_than_they_sell_never_breaks_even():
+    assert float(margin.break_even_volume(*map(scalar, (100.0, 1.0, 1.0)))) == np.inf
+    slope = jax.grad(margin.break_even_volume, argnums=1)(*map(scalar, (100.0, 1.0, 1.5)))
+    assert float(slope) == 0.0
+
+
 # market
 
 

@@ -23,8 +23,10 @@ from clustermodel.economics.levelized import (
     per_sold,
     provisioned_it_power,
     rented_cost,
+    running_cost,
     scaled,
 )
+from clustermodel.economics.rates import real_rate
 from clustermodel.units import SECONDS_PER_HOUR, SECONDS_PER_YEAR, unit_scale
 
 MANY = 16_400
@@ -151,6 +153,7 @@ def test_each_part_of_the_hour_is_its_textbook_formula():
         "energy": 0.9 * 1.25 * 0.08,
         "maintenance": 0.02 * purchase / hours,
         "staff": 0.05 * 10e3 / 8 / hours,
+        "tax": 0.0,
         "all_in": 0.0,
     }
     for name, value in expected.items():
@@ -237,6 +240,42 @@ def test_memory_bought_inside_the_system_never_costs_more_than_the_system(capaci
     share = capacity * price / (3e5 / 8)
     held = holding_price(tier, t) * tier.capacity
     assert float(held) == pytest.approx(share * float(cost.capital + cost.maintenance), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("tax", "tax_life", "residual"), [(0.0, 0, 0.0), (0.21, 0, 0.0), (0.21, 5, 0.2), (0.35, 2, 0.1)]
+)
+def test_after_tax_the_owner_earns_exactly_the_cost_of_capital(tax, tax_life, residual):
+    """Yearly flows by hand: rent for capital, network and tax, less tax on it; deductions; resale, taxed."""
+    price, years = 3e5 / 8, 4
+    cost = owned(
+        {"tax": tax, "tax_life": si(tax_life, "year"), "residual_fraction": residual, "network_fraction": 0.1}
+    )
+    hall = owned({"tax": tax, "network_fraction": 0.0, "price_factor": 1e-12}).tax  # the building's part
+    rent = float(cost.capital + cost.network + cost.tax - hall) * SECONDS_PER_YEAR
+    horizon = max(years, tax_life)
+    flows = np.zeros(horizon + 1)
+    flows[0] = -1.1 * price
+    flows[1 : years + 1] += rent * (1 - tax)
+    written_off = tax_life or years
+    flows[1 : written_off + 1] += tax * 1.1 * price / written_off
+    flows[years] += residual * price * (1 - tax)
+    assert npf.irr(flows) == pytest.approx(0.08, rel=1e-8)
+
+
+def test_a_real_rate_gives_todays_money():
+    """A payment that rises with 3 % inflation for four years is worth what the level nominal one is."""
+    real = float(owned({"wacc": float(real_rate(scalar(0.08), scalar(0.03)))}).capital)
+    level = float(owned({}).capital)
+    assert real < level
+    rising = real * 1.03 ** np.arange(1, 5)
+    assert npf.npv(0.08, [0, *rising]) == pytest.approx(npf.npv(0.08, [0, *[level] * 4]), rel=1e-12)
+
+
+def test_stopping_saves_everything_but_sunk_hardware():
+    cost = owned({"tax": 0.2})
+    sunk = float(cost.capital + cost.network + cost.tax)
+    assert float(running_cost(cost)) == pytest.approx(float(cost.total) - sunk, rel=1e-12)
 
 
 def test_gradients_of_the_hour_agree_with_finite_differences():

@@ -11,6 +11,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import lognorm
 
+from clustermodel.catalog import load_catalog
+from clustermodel.economics.levelized import owned_cost, purchase_price, running_cost
 from clustermodel.economics.newsvendor import (
     Order,
     best_capacity,
@@ -18,7 +20,14 @@ from clustermodel.economics.newsvendor import (
     expected_profit,
     expected_utilisation,
 )
-from clustermodel.economics.obsolescence import break_even_rent, economic_life, implied_obsolescence
+from clustermodel.economics.obsolescence import (
+    believed_decline,
+    break_even_rent,
+    economic_life,
+    front_loaded_rent,
+    implied_obsolescence,
+)
+from clustermodel.units import SECONDS_PER_YEAR
 
 MANY = 16_400
 HOURS = 8760
@@ -121,6 +130,24 @@ def test_faster_decline_means_a_higher_first_rent_and_a_shorter_life(decline, mo
     slow, fast = break_even(H100, decline), break_even(H100, decline + more)
     assert float(fast.rent) > float(slow.rent)
     assert float(fast.life) < float(slow.life)
+
+
+def test_an_owners_first_rent_follows_from_its_cost_of_ownership():
+    """HGX H100 of the catalogue: the rent per second is the textbook solution in years; its decline is believed."""
+    catalog = load_catalog()
+    system, site, terms = (
+        catalog.entry(*entry).spec
+        for entry in (("systems", "hgx-h100"), ("sites", "us-average"), ("prices", "ownership"))
+    )
+    power, per_year = scalar(900.0), scalar(0.3 / SECONDS_PER_YEAR)
+    found = front_loaded_rent(system, site, terms, power, per_year)
+    capital = float(purchase_price(system, terms) * (1 + terms.network_fraction))
+    cash = float(running_cost(owned_cost(system, site, terms, power))) * SECONDS_PER_YEAR
+    yearly = break_even((capital, cash), 0.3, np.log(1.08))
+    assert float(found.rent) * SECONDS_PER_YEAR == pytest.approx(float(yearly.rent), rel=1e-9)
+    assert float(found.life) / SECONDS_PER_YEAR == pytest.approx(float(yearly.life), rel=1e-9)
+    believed = believed_decline(system, site, terms, power, found.rent)
+    assert float(believed) * SECONDS_PER_YEAR == pytest.approx(0.3, rel=1e-7)
 
 
 def test_gradients_of_rent_life_and_implied_decline_agree_with_finite_differences():

@@ -1,11 +1,12 @@
 """What one accelerator costs a second: capital, building, network, energy and hands, each levelized.
 
-    cost = [ (K_it - RV (1 + r)^-n + K_net) crf(r, n) + K_fac P_it crf(r_f, n_f) + m K_it + s P_it ] / A
+    cost = [ (K_it - RV (1 + r)^-n + K_net) crf(r, n) + K_fac P_it crf(r_f, n_f) + tax + m K_it + s P_it ] / A
            + P_mean PUE e
 
 K_it purchase price, RV residual value, r WACC, n life, K_net network, K_fac building per W, P_it provisioned
 IT power, m maintenance, s staff, A availability, P_mean mean IT power, e electricity price. What is owed in
-every hour is carried by the hours in working order; energy is drawn in those hours only.
+every hour is carried by the hours in working order; energy is drawn in those hours only. Nominal rates give
+a payment that stays; real ones (`rates.real_rate`) a payment in money of today that rises with inflation.
 [fixed-charge form: Short, Packey & Holt 1995, NREL/TP-462-5173, ch. 3; items as listed by InferenceX's TCO]
 """
 
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
-from clustermodel.economics.annuity import annuity, discount
+from clustermodel.economics.annuity import annuity, discount, present_value
 from clustermodel.physics.facility import facility_power, provisioned_power
 from clustermodel.specs import MemoryTier, Site, System, Terms, quantity
 from clustermodel.units import SECONDS_PER_YEAR
@@ -34,6 +35,7 @@ class HourCost(eqx.Module):
     energy: Scalar = quantity("USD/s", "electricity, facility overhead included", 0.0)
     maintenance: Scalar = quantity("USD/s", "spares and service contracts", 0.0)
     staff: Scalar = quantity("USD/s", "operations staff", 0.0)
+    tax: Scalar = quantity("USD/s", "tax on what capital must earn", 0.0)
     all_in: Scalar = quantity("USD/s", "a price that contains all of the above", 0.0)
 
     @property
@@ -51,14 +53,18 @@ def owned_cost(system: System, site: Site, terms: Terms, it_power: Scalar) -> Ho
         terms: finance and operation.
         it_power: mean IT power of one accelerator with its share of the server (W), before PUE.
     """
-    purchase = terms.price_factor * system.price / system.count
+    purchase = purchase_price(system, terms)
+    network = purchase * terms.network_fraction * straight_charge(terms)
     power = provisioned_it_power(system, site)
+    facility = power * building_price(system, site) * facility_charge(site)
+    hardware = purchase * straight_charge(terms) + network
     fixed = HourCost(
         capital=purchase * capital_charge(terms),
-        facility=power * building_price(system, site) * facility_charge(site),
-        network=purchase * terms.network_fraction * straight_charge(terms),
+        facility=facility,
+        network=network,
         maintenance=purchase * terms.maintenance_fraction / SECONDS_PER_YEAR,
         staff=power * terms.staff,
+        tax=hardware * hardware_tax(terms) + facility * facility_tax(site, terms),
     )
     energy = facility_power(it_power, site.pue) * site.electricity
     return eqx.tree_at(lambda cost: cost.energy, scaled(fixed, 1 / terms.availability), energy)
@@ -79,6 +85,16 @@ def scaled(cost: HourCost, factor: Scalar) -> HourCost:
     return jax.tree.map(lambda part: part * factor, cost)
 
 
+def running_cost(cost: HourCost) -> Scalar:
+    """What stopping would save (USD/s): all but the sunk hardware and its tax; the hall finds another tenant."""
+    return cost.facility + cost.energy + cost.maintenance + cost.staff
+
+
+def purchase_price(system: System, terms: Terms) -> Scalar:
+    """What the owner pays for one accelerator and its share of the system (USD), without scale-out network."""
+    return terms.price_factor * system.price / system.count
+
+
 def straight_charge(terms: Terms) -> Scalar:
     """Levelized cost of one dollar of equipment that is worth nothing at the end (1/s)."""
     return annuity(terms.wacc, terms.life / SECONDS_PER_YEAR) / SECONDS_PER_YEAR
@@ -93,6 +109,25 @@ def capital_charge(terms: Terms) -> Scalar:
 def facility_charge(site: Site) -> Scalar:
     """Levelized cost of one dollar of building (1/s)."""
     return annuity(site.facility_rate, site.facility_life / SECONDS_PER_YEAR) / SECONDS_PER_YEAR
+
+
+def hardware_tax(terms: Terms) -> Scalar:
+    """Tax over the levelized cost of hardware, written off in equal parts over its life before the tax office.
+
+    T (1 - D) / (1 - T), D the present value of the deductions: what `rates.fixed_charge_rate` adds to the annuity.
+    A residual is taxed when it is earned, so it takes off as much after tax as before.
+    """
+    written_off = jnp.where(terms.tax_life > 0, terms.tax_life, terms.life) / SECONDS_PER_YEAR
+    return _tax_uplift(terms.tax, terms.wacc, written_off)
+
+
+def facility_tax(site: Site, terms: Terms) -> Scalar:
+    """The same for the building, written off over its economic life."""
+    return _tax_uplift(terms.tax, site.facility_rate, site.facility_life / SECONDS_PER_YEAR)
+
+
+def _tax_uplift(tax: Scalar, rate: Scalar, years: Scalar) -> Scalar:
+    return tax * (1 - present_value(rate, years) / years) / (1 - tax)
 
 
 def building_price(system: System, site: Site) -> Scalar:

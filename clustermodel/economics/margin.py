@@ -1,5 +1,7 @@
 """What a price leaves over a cost, and the price, rent or utilisation at which nothing is left."""
 
+import jax.numpy as jnp
+
 from clustermodel._types import Scalar
 
 
@@ -26,3 +28,13 @@ def break_even_utilisation(cost: Scalar, price: Scalar) -> Scalar:
 def payback_rent(capital: Scalar, payback: Scalar, running: Scalar) -> Scalar:
     """Rent per unit of time that returns `capital` in `payback`, and a share `running` of that on top."""
     return capital / payback * (1 + running)
+
+
+def break_even_volume(fixed: Scalar, price: Scalar, variable: Scalar) -> Scalar:
+    """Volume at which owning, with fixed cost per month and a variable cost per token, meets buying at `price`.
+
+    V = F / (p - v): tokens a month against a list price, or hours a month against a rent; infinite where each
+    unit costs more to make than to buy.
+    """
+    saving = price - variable
+    return jnp.where(saving > 0, fixed / jnp.where(saving > 0, saving, 1.0), jnp.inf)

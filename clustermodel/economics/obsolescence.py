@@ -11,7 +11,10 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.economics.annuity import exprel
+from clustermodel.economics.levelized import owned_cost, purchase_price, running_cost
 from clustermodel.economics.roots import bisect
+from clustermodel.specs import Site, System, Terms
+from clustermodel.units import SECONDS_PER_YEAR
 
 LARGEST_LOG_RATIO = 50.0
 """First rents up to e^50 times the running cost are looked for."""
@@ -66,3 +69,29 @@ def implied_obsolescence(rent: Scalar, capital: Scalar, running: Scalar, rate: S
         return rental_value(log_ratio, running, log_ratio / decline, rate) - capital
 
     return bisect(surplus, fastest * SLOWEST_DECLINE, fastest)
+
+
+def front_loaded_rent(
+    system: System, site: Site, terms: Terms, it_power: Scalar, decline: Scalar
+) -> EconomicLife:
+    """First rent of one accelerator (USD/s) and its economic life (s) if rents fall at `decline` (1/s).
+
+    `terms.life` is the life in the books and plays no part; `break_even_rent` says when the owner stops.
+    """
+    return break_even_rent(*_sunk_and_running(system, site, terms, it_power), decline, _interest(terms))
+
+
+def believed_decline(system: System, site: Site, terms: Terms, it_power: Scalar, rent: Scalar) -> Scalar:
+    """Obsolescence (1/s) that a market rent of one accelerator (USD/s) pays for; see `implied_obsolescence`."""
+    return implied_obsolescence(rent, *_sunk_and_running(system, site, terms, it_power), _interest(terms))
+
+
+def _sunk_and_running(system: System, site: Site, terms: Terms, it_power: Scalar) -> tuple[Scalar, Scalar]:
+    """Hardware and network of one accelerator (USD) and what stopping would save (USD/s)."""
+    capital = purchase_price(system, terms) * (1 + terms.network_fraction)
+    return capital, running_cost(owned_cost(system, site, terms, it_power))
+
+
+def _interest(terms: Terms) -> Scalar:
+    """Continuous interest per second of an effective annual rate."""
+    return jnp.log1p(terms.wacc) / SECONDS_PER_YEAR
