@@ -15,7 +15,7 @@ TEST := $(VENV)/.test$(CUDA)
 demo: $(CORE)
 	$(BIN)/clustermodel cost --system hgx-h200 --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
 	$(BIN)/clustermodel compare --model llama-3.1-70b --precision fp8 --max-tpot-ms 50 \
-		--systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,hgx-mi300x,hgx-mi355x
+		--systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-128tb
 
 test: check pytest
 

@@ -11,6 +11,7 @@ from clustermodel.cli.main import app
 
 TEXT = readme.README.read_text(encoding="utf-8")
 EXAMPLES = readme.examples(TEXT)
+MAKEFILE = (readme.README.parent / "Makefile").read_text(encoding="utf-8")
 ROUNDING = 0.02
 """Three digits are shown, and another jax may prefer a neighbouring number of requests in flight."""
 
@@ -59,9 +60,17 @@ def test_every_option_says_what_it_is(words):
 
 
 def test_the_readme_and_make_agree_on_the_two_commands():
-    makefile = (readme.README.parent / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", TEXT, re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+def test_the_commands_of_the_demo_run():
+    lines = MAKEFILE.replace("\\\n", " ").splitlines()
+    demo = [line.split()[1:] for line in lines if line.startswith("\t$(BIN)/clustermodel")]
+    assert [words[0] for words in demo] == ["cost", "compare"]
+    assert demo[1][demo[1].index("--systems") + 1].count(",") >= 5
+    for words in demo:
+        assert CliRunner().invoke(app, words).exit_code == 0
 
 
 def test_the_python_of_the_readme_runs(capsys):
