@@ -5,7 +5,6 @@ from clustermodel.catalog._catalog import Catalog as Catalog
 from clustermodel.catalog._catalog import Entry as Entry
 from clustermodel.catalog._catalog import load as load
 from clustermodel.catalog._catalog import load_catalog as load_catalog
-from clustermodel.catalog._catalog import required as required
 from clustermodel.catalog._check import check as check
 from clustermodel.catalog._errors import ConfigError as ConfigError
 from clustermodel.catalog._errors import InfeasibleError as InfeasibleError
@@ -21,3 +20,4 @@ from clustermodel.catalog._provenance import Written as Written
 from clustermodel.catalog._quotes import Quote as Quote
 from clustermodel.catalog._quotes import price_quote as price_quote
 from clustermodel.catalog._quotes import quotes as quotes
+from clustermodel.catalog._required import required as required

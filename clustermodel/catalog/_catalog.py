@@ -95,7 +95,7 @@ class Catalog:
             known: dict[str, str] = {}
             paths = self.paths(folder)
             for slug, path in paths.items():
-                for name in _names_in(path):
+                for name in names_in(path):
                     known.setdefault(name.lower(), slug)
             self._memory["names", folder] = known | {slug.lower(): slug for slug in paths}
         return self._memory["names", folder]
@@ -193,7 +193,7 @@ class Catalog:
         return table
 
 
-def _names_in(path: Path) -> list[str]:
+def names_in(path: Path) -> list[str]:
     """Display name and aliases of a file, without parsing all of it."""
     text = _read.read_text(path)
     try:
@@ -215,23 +215,6 @@ def _tier_kinds(table: Mapping[str, Any]) -> tuple[str, ...]:
 def _per_accelerator(tier: specs.MemoryTier, count: float) -> specs.MemoryTier:
     shared = (tier.capacity / count, tier.bandwidth / count)
     return eqx.tree_at(lambda t: (t.capacity, t.bandwidth), tier, tuple(map(jnp.asarray, shared)))
-
-
-def required(entry: Entry[Any]) -> None:
-    """Refuse an entry with unknown numbers: a `ConfigError` says which, and how to set them."""
-    if not entry.unknown:
-        return
-    cures = [f"{path} ({entry.provenance[path].note}); {_cure(entry, path)}" for path in entry.unknown]
-    raise ConfigError("\n  ".join([f"{entry.slug} has numbers that nobody has published:", *cures]))
-
-
-def _cure(entry: Entry[Any], path: str) -> str:
-    kind, slug, field = KINDS[entry.kind], entry.slug, path
-    if path.startswith("accelerator."):
-        kind, slug, field = KINDS["accelerators"], entry.words["accelerator"], path.partition(".")[2]
-    owner = specs.MemoryTier if field.startswith("memory[") else kind.spec
-    unit = specs.fields(owner)[field.rpartition(".")[2]].metadata["unit"]
-    return f"set it with --set {kind.name}/{slug}.{field}='{f'VALUE {unit}'.strip()}'"
 
 
 def load_catalog(folders: Iterable[Path | str] = (), overrides: Iterable[str] = ()) -> Catalog:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from clustermodel import specs
-from clustermodel.catalog._catalog import CONFIGS, QUOTES, Catalog, Entry
+from clustermodel.catalog._catalog import CONFIGS, QUOTES, Catalog, Entry, names_in
 from clustermodel.catalog._counts import COUNTED, count
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._huggingface import read_config
@@ -52,7 +52,7 @@ def _folder_problems(root: Path) -> Iterator[str]:
     for folder in KINDS:
         files = sorted((root / folder).glob("*.toml"))
         yield from (each for file in files for each in _entry_problems(catalog, folder, file.stem))
-        yield from _shared_names(catalog, folder, {file.stem for file in files})
+        yield from _shared_names(files)
 
 
 def _entry_problems(catalog: Catalog, folder: str, slug: str) -> list[str]:
@@ -89,16 +89,15 @@ def _miscounted(entry: Entry[specs.Model]) -> Iterator[str]:
             yield f"{name}: {fields[name]:.4g} is given, {counted:.4g} follows from the shapes; correct one"
 
 
-def _shared_names(catalog: Catalog, folder: str, own: set[str]) -> Iterator[str]:
-    """Aliases that more than one entry claims."""
-    claimed: dict[str, str] = {}
-    for slug, path in catalog.paths(folder).items():
-        table = catalog.table(path) if slug in own else {}
-        aliases = table.get("aliases", [])
-        for alias in {slug, *(each for each in aliases if isinstance(each, str))}:
-            other = claimed.setdefault(alias.lower(), slug)
-            if other != slug:
-                yield f"{folder}/{slug}.toml: aliases: {alias!r} also names {other}; keep it in one of them"
+def _shared_names(files: list[Path]) -> Iterator[str]:
+    """Names that more than one entry of a kind claims."""
+    claimed: dict[str, Path] = {}
+    for file in files:
+        for name in {file.stem, *names_in(file)}:
+            other = claimed.setdefault(name.lower(), file)
+            if other is not file:
+                where = f"{file.parent.name}/{file.name}"
+                yield f"{where}: aliases: {name!r} also names {other.stem}; keep it in one of them"
 
 
 def _source_problems(root: Path) -> Iterator[str]:

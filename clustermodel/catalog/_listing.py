@@ -75,6 +75,15 @@ _COLUMNS = {
         _Column("residual_fraction", "residual_fraction", ""),
         _Column("price_factor", "price_factor", ""),
     ),
+    "contracts": (
+        _Column("obligor", "obligor"),
+        _Column("supplier", "supplier"),
+        _Column("value_usd", "value", "USD"),
+        _Column("term_years", "term", "year"),
+        _Column("power_mw", "power", "MW"),
+        _Column("take_or_pay", "take_or_pay", ""),
+    ),
+    "scenarios": (_Column("question", "question"),),
 }
 _SCALES = {"params_b": 1e9}
 _NEAREST = "memory[0]."
@@ -128,7 +137,7 @@ def _fact(table: Table, column: _Column) -> Any:
 
 def _child(row: Any, key: str) -> Any:
     if isinstance(row, list):
-        return row[int(key)] if len(row) > int(key) else None
+        return row[0] if row and key == "0" else None
     return row.get(key) if isinstance(row, Mapping) else None
 
 

@@ -59,9 +59,15 @@ def _split(left: str) -> tuple[str, str]:
     return (target, field.strip()) if "/" in target else (left, "")
 
 
+def _path(override: Override) -> str:
+    """The field's full path; shorthands are the accelerator's own."""
+    of_accelerator = override.kind.spec is specs.Accelerator
+    return SHORTHANDS.get(override.field, override.field) if of_accelerator else override.field
+
+
 def _problem(override: Override) -> str:
     """What is wrong with the field or the value, whatever entry it is for; empty if nothing."""
-    spec, path = override.kind.spec, SHORTHANDS.get(override.field, override.field)
+    spec, path = override.kind.spec, _path(override)
     head, _, rest = path.partition(".")
     children = _read.subtables(spec)
     if (tier := TIER.fullmatch(path)) and spec in (specs.Accelerator, specs.System):
@@ -71,7 +77,7 @@ def _problem(override: Override) -> str:
     else:
         owner, field = spec, path
     known = specs.fields(owner)
-    if field not in known or (override.field in SHORTHANDS and spec is not specs.Accelerator):
+    if field not in known:
         names = [*known, *(f"{child}.{name}" for child, of in children.items() for name in specs.fields(of))]
         return f"{owner.__name__} has no such field{did_you_mean(field, names)}"
     try:
@@ -84,7 +90,7 @@ def _problem(override: Override) -> str:
 
 def replaced(override: Override, table: dict[str, Any]) -> dict[str, Any]:
     """A copy of an entry's table with the number of `override` in it."""
-    path, row = SHORTHANDS.get(override.field, override.field), set_by_user(override.value)
+    path, row = _path(override), set_by_user(override.value)
     if tier := TIER.fullmatch(path):
         return {**table, "memory": _with_tier(override, table, int(tier[1]), {tier[2]: row})}
     head, _, rest = path.partition(".")
