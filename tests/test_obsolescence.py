@@ -1,4 +1,4 @@
-"""Economic life under falling rents, and capacity under uncertain demand."""
+"""Economic life under falling rents; capacity and contracts under uncertain demand."""
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import lognorm
 
 from clustermodel.catalog import load_catalog
+from clustermodel.economics.contracts import expected_billed_share
 from clustermodel.economics.levelized import owned_cost, purchase_price, running_cost
 from clustermodel.economics.newsvendor import (
     Order,
@@ -27,6 +28,7 @@ from clustermodel.economics.obsolescence import (
     front_loaded_rent,
     implied_obsolescence,
 )
+from clustermodel.scenarios import Contract
 from clustermodel.units import SECONDS_PER_YEAR
 
 MANY = 16_400
@@ -209,3 +211,29 @@ def test_profit_is_flat_at_the_best_capacity_and_met_demand_has_the_critical_cha
         0, abs=1e-12
     )
     assert lognorm(0.4, scale=90.0).cdf(float(best)) == pytest.approx(float(critical_ratio(order)), rel=1e-9)
+
+
+# take-or-pay
+
+FLOORS = (0.0, 0.5, 0.7, 0.85, 1.0)
+BILLED = {  # median and log deviation of demand for 100 agreed units at a price of 1 -> expected bill by floor
+    (110.0, 0.3): (93.35, 93.36, 93.89, 95.76, 100.0),
+    (90.0, 0.4): (83.06, 83.61, 86.80, 92.11, 100.0),
+    (60.0, 0.6): (62.77, 68.66, 78.60, 88.55, 100.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("demand", "floor", "bill"),
+    [(d, f, b) for d, r in BILLED.items() for f, b in zip(FLOORS, r, strict=True)],
+)
+def test_expected_take_or_pay_bills_are_those_of_the_table_and_of_integration(demand, floor, bill):
+    """The table to its last digit; numerical integration of max(min(D, V), floor V) to 1e-6."""
+    median, spread = demand
+    contract = Contract(term=SECONDS_PER_YEAR, take_or_pay=floor)
+    found = 100 * float(expected_billed_share(contract, scalar(median / 100), scalar(spread)))
+    assert found == pytest.approx(bill, abs=0.005 + 1e-9)
+    demand = lognorm(spread, scale=median)
+    between = quad(lambda d: d * demand.pdf(d), 100 * floor, 100, epsrel=1e-11)[0]
+    expected = 100 * floor * demand.cdf(100 * floor) + between + 100 * demand.sf(100)
+    assert found == pytest.approx(expected, rel=1e-6)
