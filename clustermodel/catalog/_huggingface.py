@@ -41,11 +41,13 @@ def read_config(path: Path | str) -> Entry[specs.Model]:
     file = file / "config.json" if file.is_dir() else file
     config = Config(_parsed(file))
     fields, shape = _facts(config)
+    formats = {"native": native_formats(config), "four_bit": four_bit_formats(config)}
     if not config.problems:
         fields |= _counted(config, fields, shape)
     if config.problems:
         raise ConfigError("\n  ".join([str(file), *sorted(set(config.problems))]))
-    return _entry(file, config, fields, shape)
+    words = {"attention": _description(fields), **formats, **({"shape": shape} if shape else {})}
+    return _entry(file, fields, words)
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -88,19 +90,12 @@ def _counted(config: Config, fields: dict[str, float], shape: dict[str, Any]) ->
     return found
 
 
-def _entry(file: Path, config: Config, fields: dict[str, float], shape: dict[str, Any]) -> Entry[specs.Model]:
+def _entry(file: Path, fields: dict[str, float], words: dict[str, Any]) -> Entry[specs.Model]:
     name = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
-    words = {
-        "name": name,
-        "attention": _description(fields),
-        "native": native_formats(config),
-        "four_bit": four_bit_formats(config),
-    }
+    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "model"
     provenance = {field: _written(field, value, file) for field, value in fields.items()}
     spec = specs.Model(**{field: jnp.asarray(value) for field, value in fields.items()})
-    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "model"
-    shaped = {**words, "shape": shape} if shape else words
-    return Entry("models", slug, shaped, spec, provenance)
+    return Entry("models", slug, {"name": name, **words}, spec, provenance)
 
 
 def _written(field: str, value: float, file: Path) -> Written:
