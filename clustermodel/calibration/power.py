@@ -31,6 +31,21 @@ def _tables(catalog: Catalog) -> dict[str, Any]:
     raise ConfigError("calibration/power.toml: not in any configs folder; reinstall clustermodel")
 
 
+def fitted_tables(catalog: Catalog) -> dict[str, Any]:
+    """The tables of power.toml that hold coefficients fitted on measured rows."""
+    return {name: table for name, table in _tables(catalog).items() if "accelerators" in table}
+
+
+def assumed(catalog: Catalog, name: str, unit: str) -> dict[str, float]:
+    """What power.toml assumes, by task, where measured rows are silent."""
+    return {task: written_number(row, unit) for task, row in _tables(catalog)["assumed"][name].items()}
+
+
+def written_number(row: Mapping[str, Any], unit: str) -> float:
+    """One number of power.toml in SI."""
+    return Written(**row).si(unit)
+
+
 def _numbers(table: Mapping[str, Any], kind: type[eqx.Module]) -> dict[str, Written]:
     return {name: Written(**table[name]) for name in specs.fields(kind)}
 
@@ -49,23 +64,19 @@ def board_model(catalog: Catalog, accelerator: str, generation: str, tdp: float)
     TDP; else the prior, whose powers are in units of TDP. `tdp` in W.
     """
     tables = _tables(catalog)
-    fitted = [table for table in tables.values() if "accelerators" in table]
+    fitted = fitted_tables(catalog).values()
     for table in fitted:
         if accelerator in table["accelerators"]:
             numbers = _numbers(table, BoardPower)
-            return BoardModel(_scaled(numbers, 1.0), "fitted", _plain(table["spread"]), numbers)
+            return BoardModel(_scaled(numbers, 1.0), "fitted", written_number(table["spread"], ""), numbers)
     for table in fitted:
         if generation.lower() == table["generation"]:
             numbers = _numbers(table, BoardPower)
-            factor = tdp / Written(**table["tdp"]).si("W")
-            spread = _plain(tables["transfer"]["spread"])
+            factor = tdp / written_number(table["tdp"], "W")
+            spread = written_number(tables["transfer"]["spread"], "")
             return BoardModel(_scaled(numbers, factor), "transferred", spread, numbers)
     numbers = _numbers(tables["prior"], BoardPower)
-    return BoardModel(_scaled(numbers, tdp), "prior", _plain(tables["prior"]["spread"]), numbers)
-
-
-def _plain(row: Mapping[str, Any]) -> float:
-    return Written(**row).si("")
+    return BoardModel(_scaled(numbers, tdp), "prior", written_number(tables["prior"]["spread"], ""), numbers)
 
 
 def board_coefficients(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardPower:

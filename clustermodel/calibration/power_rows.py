@@ -1,16 +1,15 @@
 """Measured board power in one form: the table that ships, the study's table, and serving rows with a power."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clustermodel.calibration.observations import Names, complete, names, read_observations, shipped
+from clustermodel.calibration.power import assumed
 from clustermodel.calibration.published import PRECISIONS
 from clustermodel.calibration.silicon import LENGTH_RATIO
-from clustermodel.catalog import Catalog, ConfigError, Written
+from clustermodel.catalog import Catalog, ConfigError
 
 TABLE = "power.csv"
 SIGNATURE = "power_w_per_gpu"
@@ -36,6 +35,7 @@ UNFIT = {
 """Sources whose rows are not scored: power of whole runs with ramps in them, or runs of a few seconds."""
 
 POOLS = r"disagg (?P<prefill>\d+)P\+(?P<decode>\d+)D"
+MILLISECONDS = 1e3
 WORKER = 8.0
 """Accelerators of a disaggregated worker whose size is not stated: one 8-way server; such layouts are assumed."""
 
@@ -136,13 +136,19 @@ def _derived(raw: pd.DataFrame) -> pd.Series:
 
 
 def serving_rows(catalog: Catalog) -> pd.DataFrame:
-    """Serving rows that ship with a measured board power; mean running sequences are the requests in flight."""
+    """Serving rows that ship with a measured board power.
+
+    Mean running sequences are output rate x TPOT (Little's law), never more than the requests in flight: what
+    queues or prefills is not in a decode step.
+    """
     rows = read_observations(catalog, None, {})
     kept = rows["power_w"].notna() & ~rows["scenario"].str.startswith("mlperf")  # those are wall power
     rows = rows[kept].reset_index(drop=True)
     per_total = rows["total_tok_s_per_accelerator"] * rows["osl"] / (rows["isl"] + rows["osl"])
     output = rows["output_tok_s_per_accelerator"].fillna(per_total) * rows["n_accelerators"]
-    extras = {"family": rows["model"] + " (InferenceX)", "task": "fixed", "batch": rows["concurrency"]}
+    running = (output * rows["tpot_ms"] / MILLISECONDS).fillna(rows["concurrency"])
+    batch = np.minimum(running, rows["concurrency"])
+    extras = {"family": rows["model"] + " (InferenceX)", "task": "fixed", "batch": batch}
     return _with_extras(rows, pd.DataFrame(extras), output)
 
 
@@ -180,24 +186,10 @@ def _flag(raw: pd.DataFrame) -> pd.Series:
 
 def filled(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
     """Fill lengths, contexts and prefix hits that nobody published, by task."""
-    isl, bias, hits = (_by_task(catalog, name) for name in ("input_length", "held_output", "prefix_hit_rate"))
+    isl, bias = assumed(catalog, "input_length", "token"), assumed(catalog, "held_output", "")
+    hits = assumed(catalog, "prefix_hit_rate", "")
     rows["isl"] = rows["isl"].fillna(rows["task"].map(isl))
     held = rows["task"].map(bias).fillna(bias["fixed"]) * rows["osl"]
     rows["context"] = rows["context"].fillna(rows["isl"] + held)
     rows["prefix_hit_rate"] = rows["prefix_hit_rate"].fillna(rows["task"].map(hits)).fillna(0.0)
     return rows
-
-
-def _by_task(catalog: Catalog, name: str) -> Mapping[str, float]:
-    for folder in catalog.folders:
-        path = folder / "calibration" / "power.toml"
-        if path.exists():
-            table = catalog.table(path)["assumed"][name]
-            unit = "token" if name == "input_length" else ""
-            return {task: number(row, unit) for task, row in table.items()}
-    raise ConfigError("calibration/power.toml: not in any configs folder; reinstall clustermodel")
-
-
-def number(row: Mapping[str, Any], unit: str) -> float:
-    """One written number in SI."""
-    return Written(**row).si(unit)

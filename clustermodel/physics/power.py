@@ -50,12 +50,13 @@ def executed_work(deployment: Deployment, tokens: Tokens, padding_rows: Scalar) 
     """Work of one iteration as the accelerator executes it, padding included (s at peak rates).
 
     Products with routed experts come in tiles: each touched expert multiplies `padding_rows` more rows than it
-    was sent, twice as many where weights have 8 bits or fewer (a tile holds as many bytes). They do no useful
-    work and draw power all the same: 2 rows params coverage / rate.
+    was sent, twice as many with 8-bit weights, whose block-scaled kernels align every expert to 128 rows [docs
+    of DeepGEMM: contiguous grouped layout]. They do no useful work and draw power all the same:
+    2 rows params coverage / rate.
     """
     d, need = deployment, work(deployment, tokens).total
     touched = expert_coverage(d.model, rank_tokens(d, tokens), d.coefficients.coverage_skew)
-    rows = padding_rows * jnp.where(d.formats.expert_bytes > 1, 1.0, 2.0)
+    rows = padding_rows * jnp.where(d.formats.expert_bytes == 1, 2.0, 1.0)
     padding = 2 * rows * touched * weights(d.model).experts / d.layout.stage / d.formats.expert_rate
     return Demand(need.traffic, need.arithmetic + padding)
 
