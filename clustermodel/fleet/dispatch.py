@@ -6,7 +6,7 @@ With the fleet fixed, every (scenario, period, block) is a small linear program 
     capacity   sum_w z_aw - y_a - o_a <= owned_a          multiplier mu_a   >= 0
     resource   sum_aw draw_raw z_aw   <= resource_r       multiplier pi_r   >= 0
     demand     sum_a rate_aw z_aw + u_w + v_w >= D_w      multiplier lambda_w
-    y <= reserved, o <= on_demand_most, u <= spare * D, z >= 0, v >= 0
+    y <= reserved, o <= on_demand, u <= spare * D, z >= 0, v >= 0
 
 with z systems busy, y reserved and o on-demand systems used, u work left out at its penalty, v work left out
 against a must-serve limit. Any mu, pi >= 0 prove a lower bound in closed form and any z repairs to an upper
@@ -28,17 +28,17 @@ class Dispatch(eqx.Module):
     draw: Float[Array, "resource asset workload"]  # share of a site's limit per busy system
     reserved_cost: Float[Array, "asset"]
     on_demand_cost: Float[Array, "asset"]
-    on_demand_most: Float[Array, "asset"]
     penalty: Float[Array, "workload"]  # per unit of work left out
     breach: Float[Array, "workload"]  # per unit left out beyond what may be left out; >= penalty
     spare: Float[Array, "workload"]  # share of demand that may be left out
 
 
 class Supply(eqx.Module):
-    """What the fleet offers a dispatch: usable owned systems, reserved systems, what is left of each limit."""
+    """What a dispatch may use: owned, reserved and on-demand systems, and what is left of each limit."""
 
     owned: Float[Array, "asset"]
     reserved: Float[Array, "asset"]
+    on_demand: Float[Array, "asset"]
     resource: Float[Array, "resource"]
 
 
@@ -72,15 +72,15 @@ def work_price(dispatch: Dispatch, prices: Multipliers) -> Float[Array, "workloa
 
 
 class Bound(eqx.Module):
-    """An affine function of supply and demand that never exceeds the cost of the best dispatch.
+    """An affine function of demand D and supply that never exceeds the cost of the best dispatch.
 
-    cost >= work . D + on_demand - owned . owned - reserved . reserved - resource . resource
+    cost >= work . D - owned . owned - reserved . reserved - on_demand . on_demand - resource . resource
     """
 
     work: Float[Array, "workload"]
-    on_demand: Scalar
     owned: Float[Array, "asset"]
     reserved: Float[Array, "asset"]
+    on_demand: Float[Array, "asset"]
     resource: Float[Array, "resource"]
 
 
@@ -88,24 +88,25 @@ def dual_bound(dispatch: Dispatch, prices: Multipliers) -> Bound:
     """Lower bound on the dispatch cost from any multipliers; negative ones are clipped, which keeps it valid.
 
     sum_w [lambda - (lambda - penalty)^+ spare] D - sum_a [mu owned + (mu - reserved_cost)^+ reserved
-    + (mu - on_demand_cost)^+ on_demand_most] - pi . resource
+    + (mu - on_demand_cost)^+ on_demand] - pi . resource
     """
     clipped = Multipliers(jnp.maximum(prices.capacity, 0), jnp.maximum(prices.resource, 0))
     price = work_price(dispatch, clipped)
-    excess = jnp.maximum(clipped.capacity - dispatch.on_demand_cost, 0)
     return Bound(
         work=price - jnp.maximum(price - dispatch.penalty, 0) * dispatch.spare,
-        on_demand=-jnp.sum(excess * dispatch.on_demand_most),
         owned=clipped.capacity,
         reserved=jnp.maximum(clipped.capacity - dispatch.reserved_cost, 0),
+        on_demand=jnp.maximum(clipped.capacity - dispatch.on_demand_cost, 0),
         resource=clipped.resource,
     )
 
 
 def bound_value(bound: Bound, supply: Supply, demand: Float[Array, "workload"]) -> Scalar:
     """The lower bound at one supply and demand."""
-    paid = bound.owned @ supply.owned + bound.reserved @ supply.reserved + bound.resource @ supply.resource
-    return bound.work @ demand + bound.on_demand - paid
+    systems = bound.owned @ supply.owned + bound.reserved @ supply.reserved
+    return (
+        bound.work @ demand - systems - bound.on_demand @ supply.on_demand - bound.resource @ supply.resource
+    )
 
 
 def repaired(
@@ -117,7 +118,7 @@ def repaired(
     """
     busy = jnp.where(dispatch.rate > 0, jnp.maximum(busy, 0), 0)
     busy = busy * _fit(demand, jnp.sum(busy * dispatch.rate, axis=0))[None, :]
-    capacity = supply.owned + supply.reserved + dispatch.on_demand_most
+    capacity = supply.owned + supply.reserved + supply.on_demand
     busy = busy * _fit(capacity, busy.sum(axis=1))[:, None]
     drawn = jnp.sum(dispatch.draw * busy[None], axis=(1, 2))
     factor = jnp.where(drawn > 0, _fit(supply.resource, drawn), 1)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import enum
+import functools
+import os
 import time
 from collections.abc import Callable
 
@@ -63,8 +65,7 @@ class Answer:
 
 def highs_model(program: LinearProgram, **options: object) -> highspy.Highs:
     """A HiGHS instance that holds `program`, ready to be changed and run again."""
-    model = highspy.Highs()
-    model.setOptionValue("output_flag", False)
+    model = _silent()
     for name, value in options.items():
         model.setOptionValue(name, value)
     lp = highspy.HighsLp()
@@ -79,6 +80,24 @@ def highs_model(program: LinearProgram, **options: object) -> highspy.Highs:
         lp.integrality_ = [kinds[int(whole)] for whole in program.integer]
     model.passModel(lp)
     return model
+
+
+def _silent() -> highspy.Highs:
+    _swallow_banner()
+    model = highspy.Highs()
+    model.setOptionValue("output_flag", False)
+    return model
+
+
+@functools.cache
+def _swallow_banner() -> None:
+    """HiGHS writes a banner to standard output when first used; standard output is for answers."""
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    highspy.Highs()
+    os.dup2(kept, 1)
+    os.close(kept)
+    os.close(nowhere)
 
 
 def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:

@@ -109,7 +109,7 @@ def _coupling(program: TwoStage) -> tuple[np.ndarray, sp.csr_matrix]:
 def _dispatch_bounds(program: TwoStage, block: SlotBlock) -> tuple[np.ndarray, np.ndarray]:
     scenarios = len(program.probability)
     upper = np.full((scenarios, len(block.cost)), np.inf)
-    upper[:, block.on_demand_columns] = np.asarray(program.dispatch.on_demand_most).ravel()
+    upper[:, block.on_demand_columns] = program.supply.on_demand[0].ravel()
     spare = program.demand * np.asarray(program.dispatch.spare)
     upper[:, block.left_out_columns] = spare.reshape(scenarios, -1)
     return np.zeros(upper.size), upper.ravel()

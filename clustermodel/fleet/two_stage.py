@@ -44,11 +44,12 @@ class SupplyMap:
 
     owned: tuple[np.ndarray, sp.csr_matrix]
     reserved: tuple[np.ndarray, sp.csr_matrix]
+    on_demand: tuple[np.ndarray, sp.csr_matrix]
     resource: tuple[np.ndarray, sp.csr_matrix]
 
     def __call__(self, x: np.ndarray) -> Supply:
         """Supply of every slot for the decisions `x`."""
-        parts = (self.owned, self.reserved, self.resource)
+        parts = (self.owned, self.reserved, self.on_demand, self.resource)
         return Supply(*((start + (matrix @ x).reshape(start.shape)).clip(0) for start, matrix in parts))
 
 
@@ -218,6 +219,7 @@ def _supply(
     return SupplyMap(
         (owned, sp.csr_matrix(usable)[each.ravel()]),
         (np.zeros((slots, count)), reserved),
+        (_per_slot(problem, problem.rental.on_demand_most), sp.csr_matrix(reserved.shape)),
         _resource_supply(problem, layout, resources, scale),
     )
 
@@ -265,7 +267,6 @@ def _dispatch(problem: FleetProblem, resources: tuple[Resource, ...], scale: Sca
     cost = _per_slot(problem, service.busy_cost) * value[..., None] * pays
     rate = _per_slot(problem, service.rate) / scale.work
     penalty = _per_slot(problem, sum(worth(problem))) * scale.work * value
-    most = _per_slot(problem, rental.on_demand_most)
     must = _per_slot(problem, service.must_serve)
     slots, (_, assets, workloads) = len(value), rate.shape
     draw = np.zeros((slots, len(resources), assets, workloads))
@@ -275,7 +276,7 @@ def _dispatch(problem: FleetProblem, resources: tuple[Resource, ...], scale: Sca
     price = _per_slot(problem, problem.assets.price) / scale.money * pays
     dearest = _dearest(rate, cost + (price + on_demand)[..., None])
     breach = np.where(must > 0, BREACH_FACTOR * (penalty + dearest), penalty)
-    parts = (rate, cost, draw, reserved, on_demand, most, penalty, breach, 1 - must)
+    parts = (rate, cost, draw, reserved, on_demand, penalty, breach, 1 - must)
     return Dispatch(*(jnp.asarray(part, dtype=float) for part in parts))
 
 

@@ -1,0 +1,94 @@
+"""The master program of the decomposition: first stage, one theta per slot, one for CVaR, and cuts."""
+
+import dataclasses
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from clustermodel.fleet.dispatch import Bound
+from clustermodel.fleet.highs import INFINITY, Answer, LinearProgram, highs_model, run
+from clustermodel.fleet.solution import Prices
+from clustermodel.fleet.two_stage import TwoStage
+
+PARTS = ("owned", "reserved", "on_demand", "resource")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cut:
+    """theta >= constant - sum over `slots` of the bound's prices . supply.
+
+    `constant` is the weighted sum of work . D; `bound` holds the weighted sums over scenarios [slot, ...].
+    """
+
+    theta: int  # slot, or the number of slots for CVaR
+    constant: float
+    slots: np.ndarray
+    bound: Bound
+
+
+class Master:
+    """HiGHS holding the master; it only ever grows, so every solve starts from the last basis."""
+
+    def __init__(self, program: TwoStage):
+        self.program, self.cuts = program, []
+        thetas = program.slots + 1
+        risk = program.omega > 0
+        first = program.row_matrix()
+        least = float(program.offset.min()) if risk else 0.0
+        self.model = highs_model(
+            LinearProgram(
+                cost=np.concatenate([program.cost, np.full(thetas - 1, 1 - program.omega), [program.omega]]),
+                lower=np.concatenate([program.lower, np.zeros(thetas - 1), [least]]),
+                upper=np.concatenate([program.upper, np.full(thetas - 1, np.inf), [np.inf if risk else 0.0]]),
+                matrix=sp.csc_matrix(sp.hstack([first, sp.csr_matrix((first.shape[0], thetas))])),
+                row_lower=np.array([row.lower for row in program.rows]),
+                row_upper=np.array([row.upper for row in program.rows]),
+                integer=np.zeros(program.layout.count + thetas, bool),
+            )
+        )
+
+    def add(self, cuts: list[Cut]) -> None:
+        """Add cuts as rows."""
+        for cut in cuts:
+            columns, values, lower = self._row(cut)
+            self.model.addRow(lower, INFINITY, len(columns), columns.astype(np.int32), values)
+        self.cuts.extend(cuts)
+
+    def _row(self, cut: Cut) -> tuple[np.ndarray, np.ndarray, float]:
+        lower, row = cut.constant, np.zeros(self.program.layout.count)
+        for name in PARTS:
+            start, matrix = getattr(self.program.supply, name)
+            price, width = getattr(cut.bound, name), start.shape[1]
+            lower -= np.sum(price * start[cut.slots])
+            which = (cut.slots[:, None] * width + np.arange(width)).ravel()
+            row += matrix[which].T @ price.ravel()
+        used = np.nonzero(row)[0]
+        columns = np.append(used, len(row) + cut.theta)
+        return columns, np.append(row[used], 1.0), float(lower)
+
+    def solve(self) -> Answer:
+        """The master's optimum; `x` is the first stage alone."""
+        answer = run(self.model)
+        return dataclasses.replace(answer, x=answer.x[: self.program.layout.count])
+
+    def prices(self) -> Prices:
+        """Multipliers of the continuous master, carried from the cuts to what they price."""
+        self.model.run()
+        solution, rows = self.model.getSolution(), len(self.program.rows)
+        dual = np.array(solution.row_dual)
+        supply = self.program.supply
+        shapes = [self.program.demand.shape[1:], *(getattr(supply, name)[0].shape for name in PARTS)]
+        mixed = Bound(*(np.zeros(shape) for shape in shapes))
+        for weight, cut in zip(dual[rows:], self.cuts, strict=True):
+            for name in ("work", *PARTS):
+                getattr(mixed, name)[cut.slots] += weight * getattr(cut.bound, name)
+        return Prices(
+            rows=dual[:rows],
+            columns=np.array(solution.col_dual)[: self.program.layout.count],
+            capacity=mixed.owned,
+            reserved=mixed.reserved,
+            on_demand=mixed.on_demand,
+            resource=mixed.resource,
+            work=mixed.work,
+        )
