@@ -51,6 +51,10 @@ class MemoryTier(eqx.Module):
     standing_power: Scalar = quantity("W/B", "power per byte kept, refresh included", 0.0)
     access_energy: Scalar = quantity("J/B", "energy per byte read", 0.0)
     price: Scalar = quantity("USD/B", "purchase price per byte", 0.0)
+    efficiency: Scalar = quantity("", "share of the peak that the hardware delivers", 1.0, least=1e-6)
+    latency: Scalar = quantity("s", "wait for the first byte where nothing is fetched ahead", 0.0)
+    direct: Scalar = quantity("", "1 where running data may live here, beyond the nearest tier", 0.0)
+    overlap: Scalar = quantity("", "share of its reads that run beside those of nearer tiers", 0.0)
 
 
 class Accelerator(eqx.Module):
@@ -185,6 +189,8 @@ class Engine(eqx.Module):
     usable_fraction: Scalar = quantity("", "share of the memory left by driver and context", least=1e-6)
     workspace: Scalar = quantity("B", "activations, graphs and communication buffers")
     max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
+    workspace_share: Scalar = quantity("", "most of an accelerator's memory that workspace takes", 1.0)
+    offload: Scalar = quantity("", "1 to keep running data in all tiers, even where the nearest would do", 0.0)
 
 
 class Site(eqx.Module):

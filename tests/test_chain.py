@@ -140,6 +140,15 @@ def test_a_request_rate_is_answered_with_whole_systems_and_their_idle_time():
     assert served >= 500 * 1024
 
 
+def test_a_stricter_percentile_takes_more_systems_or_a_faster_layout():
+    asked = changed(rate=200.0, max_ttft_ms=800)
+    prices = [cost(CATALOG, dataclasses.replace(asked, percentile=p))["usd_per_mtok_total"] for p in (50, 99)]
+    assert prices[0] <= prices[1]
+    strict = cost(CATALOG, dataclasses.replace(asked, percentile=99))
+    assert strict["latency"]["ttft_ms"]["p99"] <= 800
+    assert strict["latency"]["tpot_ms"]["p99"] <= 50
+
+
 def test_dated_prices_leave_energy_out():
     a = cost(CATALOG, changed(cost_basis="hyperscaler", price_date="2026-04"))
     assert a["usd_per_accelerator_hour"] == pytest.approx(1.41)  # SemiAnalysis via InferenceX, 2026-04
@@ -186,6 +195,8 @@ def test_the_frontier_falls_in_price_as_users_get_slower():
         ({"concurrency": math.nan}, "--concurrency"),
         ({"prefix_hit_rate": 1.0}, "--prefix-hit-rate"),
         ({"concurrency": 8, "rate": 1}, "exclude each other"),
+        ({"percentile": 90}, "--percentile needs --rate"),
+        ({"percentile": 95, "rate": 1}, "write 50, 90 or 99"),
         ({"tp": 7}, "does not divide"),
         ({"ep": 8}, "no routed experts"),
         ({"n_accelerators": 8, "tp": 2, "pp": 1, "dp": 1}, "no layout"),

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,8 @@ from clustermodel.catalog import InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.search import Grid, between, cheapest, product
 from clustermodel.chain.setup import Setup
+from clustermodel.chain.sizing import systems
+from clustermodel.serving.open_loop import Latency
 
 GB = 1e9
 MILLISECONDS = 1e3
@@ -24,6 +27,9 @@ class Choice:
     concurrency: float
     evaluation: Evaluation
     active: str | None  # slo_ttft, slo_tpot or none
+    idle: float  # what idle systems multiply the price by; 1 without a rate
+    n_systems: int | None
+    latency: Latency | None  # under arrivals, where a rate was asked
     searched: int  # points tried
 
 
@@ -54,13 +60,24 @@ def choose(setup: Setup) -> Choice:
         searched += len(refined.shapes)
         allowed = refined.meets(*limits(setup))
         best = cheapest(refined, allowed)
+    evaluation, latency = refined.row(best), refined.latency
     return Choice(
         shape=refined.shapes[best],
         concurrency=float(refined.concurrency[best]),
-        evaluation=refined.row(best),
+        evaluation=evaluation,
         active=_active_objective(setup, grid, refined.price[best]),
+        idle=float(refined.price[best] / evaluation.unit.blended),
+        n_systems=_n_systems(setup, refined, best),
+        latency=None if latency is None else jax.tree.map(lambda leaf: leaf[best], latency),
         searched=searched,
     )
+
+
+def _n_systems(setup: Setup, grid: Grid, index: int) -> int | None:
+    if setup.question.rate is None:
+        return None
+    rate = np.asarray(grid.evaluations.point.request_rate)[[index]]
+    return int(systems(setup, [grid.shapes[index]], rate)[0])
 
 
 def _active_objective(setup: Setup, grid: Grid, price: float) -> str | None:

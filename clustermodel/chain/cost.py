@@ -12,9 +12,9 @@ from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
-from clustermodel.chain.sizing import size
 from clustermodel.chain.watts import power_fields, power_parts
 from clustermodel.serving.memory import MemoryUse
+from clustermodel.serving.open_loop import Latency
 from clustermodel.serving.resources import resources
 from clustermodel.serving.steady import ServingPoint
 
@@ -33,11 +33,10 @@ def cost(catalog: Catalog, question: Question) -> dict[str, Any]:
         InfeasibleError: it has no answer; the text names the binding limit and the nearest feasible value.
     """
     setup = set_up(catalog, question)
-    choice, n_systems = size(setup, choose(setup))
-    return answer(catalog, setup, choice, n_systems)
+    return answer(catalog, setup, choose(setup))
 
 
-def answer(catalog: Catalog, setup: Setup, choice: Choice, n_systems: int | None) -> dict[str, Any]:
+def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
     """The answer object of a chosen point."""
     point = choice.evaluation.point
     n = int(np.prod(choice.shape[:3]))
@@ -55,9 +54,9 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice, n_systems: int | None
         "compute_precision": setup.precision.widest_arithmetic,
         "layout": dict(zip(("tp", "pp", "dp", "ep"), choice.shape, strict=True)),
         "n_accelerators": n,
-        "n_systems": n_systems,
+        "n_systems": choice.n_systems,
         "concurrency": choice.concurrency,
-        **_speed(setup, point, n),
+        **_speed(setup, choice, n),
         **money_fields(setup, choice),
         **power_fields(setup, choice),
         "memory": memory_fields(setup, point.memory, point),
@@ -80,19 +79,32 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice, n_systems: int | None
     }
 
 
-def _speed(setup: Setup, point: ServingPoint, n: int) -> dict[str, Any]:
-    tokens = setup.isl + setup.osl
+def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:
+    point, tokens, latency = choice.evaluation.point, setup.isl + setup.osl, choice.latency
+    ttft = float(point.ttft if latency is None else latency.ttft.mean)
+    tpot = float(point.tpot if latency is None else latency.tpot.mean)
     return {
         "batch": float(point.batch),
         "isl": setup.isl,
         "osl": setup.osl,
         "prefix_hit_rate": setup.prefix_hit_rate,
-        "ttft_ms": float(point.ttft) * _MS,
-        "tpot_ms": float(point.tpot) * _MS,
-        "interactivity_tok_s_user": 1 / float(point.tpot),
+        "ttft_ms": ttft * _MS,
+        "tpot_ms": tpot * _MS,
+        "interactivity_tok_s_user": 1 / tpot,
+        "latency": None if latency is None else _percentiles(latency),
         "output_tok_s_per_accelerator": float(point.output_rate) / n,
         "total_tok_s_per_accelerator": float(point.request_rate) * tokens / n,
     }
+
+
+def _percentiles(latency: Latency) -> dict[str, Any]:
+    """Latency when requests arrive on their own at the peak rate (ms)."""
+    named = {"ttft_ms": latency.ttft, "tpot_ms": latency.tpot}
+    table: dict[str, Any] = {
+        name: {f.name: float(getattr(q, f.name)) * _MS for f in dataclasses.fields(q)}
+        for name, q in named.items()
+    }
+    return table | {"utilisation": float(latency.utilisation), "waiting": float(latency.waiting)}
 
 
 def step_ms(point: ServingPoint) -> dict[str, float]:

@@ -11,6 +11,7 @@ from clustermodel.physics.chassis import InletPower, it_power
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.power import BoardPower, Phases, Utilisation, mean_power, phase_power
 from clustermodel.serving.load import Load
+from clustermodel.serving.placement import placed
 from clustermodel.serving.prefix import cache_tier, token_cache_bytes
 from clustermodel.serving.steady import ServingPoint, closed_loop
 from clustermodel.specs import Site, Terms, quantity
@@ -41,6 +42,7 @@ class Evaluation(eqx.Module):
 
 def evaluate(deployment: Deployment, load: Load, money: Money) -> Evaluation:
     """Serve `load`, draw power, pay the bill and share it out among the tokens."""
+    deployment = placed(deployment, load)
     point = closed_loop(deployment, load)
     board, board_power = _board(deployment, point, money.board)
     chassis = deployment.system.chassis

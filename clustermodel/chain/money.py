@@ -13,10 +13,10 @@ from clustermodel.serving.flops import token_flops
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
 
 
-def unit_cost(setup: Setup, evaluation: Evaluation, concurrency: float) -> UnitCost:
-    """Cost of a token of each class under the question's allocation."""
+def unit_cost(setup: Setup, evaluation: Evaluation, concurrency: float, idle: float) -> UnitCost:
+    """Cost of a token of each class under the question's allocation; `idle` multiplies the bill."""
     allocation, load = setup.question.allocation, setup.load(concurrency)
-    bill = evaluation.hour.total * evaluation.carried
+    bill = evaluation.hour.total * evaluation.carried * idle
     rates = token_rates(evaluation.point, load)
     if allocation in SINGLE_CLASS:
         return single_class_cost(allocation, bill, rates)
@@ -29,7 +29,7 @@ def unit_cost(setup: Setup, evaluation: Evaluation, concurrency: float) -> UnitC
 def money_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
     """Prices of the accelerator-hour and of a million tokens, and what they are made of."""
     evaluation = choice.evaluation
-    unit = unit_cost(setup, evaluation, choice.concurrency)
+    unit = unit_cost(setup, evaluation, choice.concurrency, choice.idle)
     return {
         "usd_per_accelerator_hour": float(evaluation.hour.total) * SECONDS_PER_HOUR,
         "cost_basis": setup.question.cost_basis,

@@ -9,6 +9,7 @@ from clustermodel.economics.allocation import ALLOCATIONS
 from clustermodel.specs import Engine, Model, Site, System, Workload
 
 BASES = ("bottom_up", "hyperscaler", "neocloud", "rental_3y", "on_demand")
+PERCENTILES = (50, 90, 99)
 COLOCATED = tuple(name for name in ALLOCATIONS if name != "disaggregated")
 _POSITIVE = ("isl", "osl", "concurrency", "rate", "max_ttft_ms", "max_tpot_ms", "n_accelerators")
 _AXES = ("tp", "pp", "ep", "dp")
@@ -33,6 +34,7 @@ class Question:
     rate: float | None = None
     max_ttft_ms: float | None = None
     max_tpot_ms: float | None = None
+    percentile: int | None = None
     n_accelerators: int | None = None
     tp: int | None = None
     pp: int | None = None
@@ -69,6 +71,8 @@ def check(question: Question) -> None:
     problems = [*_bad_numbers(question), *_bad_choices(question)]
     if question.concurrency is not None and question.rate is not None:
         problems.append("--concurrency and --rate exclude each other; give the one you know")
+    if question.percentile is not None and question.rate is None:
+        problems.append("--percentile needs --rate: a closed loop has means only")
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -92,10 +96,13 @@ def _bad_numbers(question: Question) -> list[str]:
 
 
 def _bad_choices(question: Question) -> list[str]:
+    percentile = question.percentile
     choices = {"cost_basis": BASES, "allocation": COLOCATED, "effects": ("full", "globals")}
     problems = [
         f"{option(field)} {getattr(question, field)!r}: write one of {', '.join(known)}"
         for field, known in choices.items()
         if getattr(question, field) not in known
     ]
+    if percentile is not None and percentile not in PERCENTILES:
+        problems.append(f"--percentile {percentile}: write 50, 90 or 99")
     return problems

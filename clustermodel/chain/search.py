@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.setup import Setup
+from clustermodel.chain.sizing import fleet_price
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
+from clustermodel.serving.open_loop import Arrivals, Latency, open_loop
 
 _CHUNK = 512  # rows of one compiled call; fixed, so that one compilation serves every question
 
@@ -26,25 +28,14 @@ class Grid:
     shapes: tuple[Shape, ...]
     concurrency: NDArray[np.float64]
     evaluations: Evaluation
+    ttft: NDArray[np.float64]  # s, as the objectives are meant: mean, or a percentile under arrivals
+    tpot: NDArray[np.float64]
+    price: NDArray[np.float64]  # USD per token of any class, idle systems included
+    latency: Latency | None  # under arrivals, where a rate was asked
 
     def row(self, index: int) -> Evaluation:
         """One row."""
         return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), self.evaluations)
-
-    @property
-    def ttft(self) -> NDArray[np.float64]:
-        """Mean time to first token (s)."""
-        return np.asarray(self.evaluations.point.ttft)
-
-    @property
-    def tpot(self) -> NDArray[np.float64]:
-        """Mean time per output token (s)."""
-        return np.asarray(self.evaluations.point.tpot)
-
-    @property
-    def price(self) -> NDArray[np.float64]:
-        """Cost of a token of any class (USD)."""
-        return np.asarray(self.evaluations.unit.blended)
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -85,7 +76,49 @@ def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64
         chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
         parts.append(_evaluate_pairs(deployment, load, setup.money, chunk, jnp.asarray(concurrency[rows])))
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(shapes)], *parts)
-    return Grid(tuple(shapes), np.asarray(concurrency), joined)
+    if setup.question.rate is None:
+        point, price = joined.point, np.asarray(joined.unit.blended)
+        return Grid(tuple(shapes), concurrency, joined, point.ttft, point.tpot, price, None)
+    latency = _latencies(setup, layouts, joined.point.request_rate)
+    level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
+    return Grid(
+        shapes=tuple(shapes),
+        concurrency=concurrency,
+        evaluations=joined,
+        ttft=np.asarray(getattr(latency.ttft, level)),
+        tpot=np.asarray(getattr(latency.tpot, level)),
+        price=fleet_price(setup, shapes, joined),
+        latency=latency,
+    )
+
+
+@jax.jit
+def _latency_rows(
+    deployment: Deployment, load: Load, arrivals: Arrivals, layouts: Layout, rates: Array
+) -> Latency:
+    def one(layout: Layout, rate: Array) -> Latency:
+        split = eqx.tree_at(lambda d: d.layout, deployment, layout)
+        return open_loop(split, load, eqx.tree_at(lambda a: a.rate, arrivals, rate))
+
+    return jax.vmap(one)(layouts, rates)
+
+
+def _latencies(setup: Setup, layouts: Layout, rates: NDArray[np.float64]) -> Latency:
+    """Latency of every row when its requests arrive on their own at the rate it serves."""
+    first, parts = jax.tree.map(lambda axis: axis[0], layouts), []
+    for start in range(0, len(rates), _CHUNK):
+        rows = np.minimum(np.arange(start, start + _CHUNK), len(rates) - 1)
+        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
+        parts.append(
+            _latency_rows(
+                setup.deployment(first),
+                setup.load(jnp.ones(())),
+                setup.arrivals,
+                chunk,
+                jnp.asarray(rates[rows]),
+            )
+        )
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(rates)], *parts)
 
 
 def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:

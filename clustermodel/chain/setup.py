@@ -16,6 +16,8 @@ from clustermodel.chain.question import Question, check
 from clustermodel.physics.coefficients import Coefficients
 from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load
+from clustermodel.serving.placement import in_tiers
+from clustermodel.serving.open_loop import Arrivals
 from clustermodel.specs import Engine, Model, Site, System, Terms, Workload
 
 OWNERSHIP = "ownership"
@@ -47,6 +49,12 @@ class Setup:
         return (self.system, self.model, self.engine, self.workload, self.site, self.terms)
 
     @property
+    def arrivals(self) -> Arrivals:
+        """How requests come in; the rate is that of one replica and set where it is known."""
+        spec = self.workload.spec
+        return Arrivals(jnp.ones(()), spec.burstiness, spec.input_variation)
+
+    @property
     def isl(self) -> float:
         """Mean input length (tokens)."""
         return _or(self.question.isl, self.workload.spec.isl)
@@ -62,10 +70,11 @@ class Setup:
         return _or(self.question.prefix_hit_rate, self.workload.spec.prefix_hit_rate)
 
     def deployment(self, layout: Layout) -> Deployment:
-        """The replica with a layout."""
-        return Deployment(
-            self.system.spec, self.model.spec, self.formats, layout, self.engine.spec, self.coefficients
-        )
+        """The replica with a layout; free to use farther memories where system or engine keep data there."""
+        spec, engine = self.system.spec, self.engine.spec
+        replica = Deployment(spec, self.model.spec, self.formats, layout, engine, self.coefficients)
+        farther = spec.accelerator.memory.direct[1:] > 0
+        return in_tiers(replica) if bool(farther.any()) or float(engine.offload) > 0 else replica
 
     def load(self, concurrency: Any) -> Load:
         """The workload at a concurrency of one replica."""

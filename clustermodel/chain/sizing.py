@@ -1,47 +1,39 @@
-"""How many systems a request rate takes, and what their idle time does to the price."""
+"""How many systems a request rate takes, and what their idle time does to the price of a token."""
 
 import dataclasses
-import math
+from collections.abc import Sequence
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from clustermodel.chain.choose import Choice
-from clustermodel.chain.search import sweep
+from clustermodel.assembly.layouts import Shape
+from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.setup import Setup
 
 
-def size(setup: Setup, choice: Choice) -> tuple[Choice, int | None]:
-    """The systems that carry the question's mean request rate; their idle time enters the price.
+def replicas_per_system(setup: Setup, shapes: Sequence[Shape]) -> NDArray[np.float64]:
+    """Replicas that one system holds; below 1 where a replica spans several."""
+    count = float(setup.system.spec.count)
+    n = np.asarray([shape[0] * shape[1] * shape[2] for shape in shapes], dtype=float)
+    return np.where(n <= count, np.floor(count / n), 1 / np.ceil(n / count))
 
-    replicas = ceil(rate x peak-to-mean / (availability x requests/s of a replica at its operating point));
-    systems are whole, and busy seconds pay for idle ones: utilisation becomes rate / what they could serve.
-    Without a rate the choice is returned as it is.
+
+def systems(setup: Setup, shapes: Sequence[Shape], replica_rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole systems that carry the question's mean request rate at its peaks, some of them out of order.
+
+    replicas = ceil(rate x peak-to-mean / (availability x requests/s of a replica)).
     """
-    rate = setup.question.rate
-    if rate is None:
-        return choice, None
-    replica_rate = float(choice.evaluation.point.request_rate)
-    peak = float(setup.workload.spec.peak_to_mean)
+    peak = float(setup.question.rate or 0.0) * float(setup.workload.spec.peak_to_mean)
     working = float(setup.terms.spec.availability)
-    replicas = math.ceil(rate * peak / (working * replica_rate) - 1e-9)
-    systems = systems_for(setup, choice, replicas)
-    installed = replicas_in(setup, choice, systems) * replica_rate
-    used = min(rate / installed, 1.0) * float(setup.terms.spec.utilisation)
-    terms = eqx.tree_at(lambda t: t.utilisation, setup.terms.spec, jnp.asarray(used))
-    money = eqx.tree_at(lambda m: m.terms, setup.money, terms)
-    again = sweep(dataclasses.replace(setup, money=money), [choice.shape], np.asarray([choice.concurrency]))
-    return dataclasses.replace(choice, evaluation=again.row(0)), systems
+    replicas = np.ceil(peak / (working * replica_rate) - 1e-9)
+    return np.ceil(replicas / replicas_per_system(setup, shapes) - 1e-9)
 
 
-def systems_for(setup: Setup, choice: Choice, replicas: int) -> int:
-    """Whole systems that hold a number of replicas."""
-    count, n = int(setup.system.spec.count), int(np.prod(choice.shape[:3]))
-    return math.ceil(replicas / (count // n)) if n <= count else replicas * math.ceil(n / count)
+def fleet_price(setup: Setup, shapes: Sequence[Shape], evaluations: Evaluation) -> NDArray[np.float64]:
+    """Cost of a token of any class when whole systems are paid for and only the asked rate is served (USD).
 
-
-def replicas_in(setup: Setup, choice: Choice, systems: int) -> int:
-    """Replicas that a number of systems holds."""
-    count, n = int(setup.system.spec.count), int(np.prod(choice.shape[:3]))
-    return systems * (count // n) if n <= count else systems // math.ceil(n / count)
+    Each accelerator's hour already contains the utilisation that the question states.
+    """
+    hour = sum(np.asarray(getattr(evaluations.hour, f.name)) for f in dataclasses.fields(evaluations.hour))
+    paid = systems(setup, shapes, np.asarray(evaluations.point.request_rate)) * float(setup.system.spec.count)
+    return paid * hour / (float(setup.question.rate or np.nan) * (setup.isl + setup.osl))

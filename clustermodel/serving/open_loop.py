@@ -10,6 +10,8 @@ room for sequences requests wait for a slot in order of arrival. Prompts that ar
 next one, which makes iterations longer, in which more prompts arrive.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,10 +20,11 @@ from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
 from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.step import iteration
 from clustermodel.serving.first_token import prefill_alone, unloaded_ttft
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import memory_use
-from clustermodel.serving.mixed import mixed_iteration
+from clustermodel.serving.mixed import mixed_iteration, tokens_of
 from clustermodel.specs import quantity
 
 LEVELS = (0.5, 0.9, 0.99)
@@ -49,10 +52,6 @@ class Quantiles(eqx.Module):
     p90: Scalar
     p99: Scalar
 
-    def at(self, percentile: int | None) -> Scalar:
-        """The mean for None, else that percentile."""
-        return self.mean if percentile is None else getattr(self, f"p{percentile}")
-
 
 class Latency(eqx.Module):
     """What users of a replica with arrivals of its own see."""
@@ -66,6 +65,7 @@ class Latency(eqx.Module):
 
 
 States = Float[Array, " states"]
+Curve = Callable[[Array], Array]
 
 
 def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency:
@@ -88,7 +88,7 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
     return Latency(bad(ttft), bad(tpot), batch, used, tail, jnp.where(stable, jnp.ones_like(used), 0.0))
 
 
-def _tpot_curve(deployment: Deployment, load: Load, room: Scalar):
+def _tpot_curve(deployment: Deployment, load: Load, room: Scalar) -> Curve:
     """TPOT as a function of the number of running sequences (s), linear between nodes."""
     nodes = jnp.exp(jnp.linspace(0.0, 1.0, _NODES) * jnp.log(room))
     times = jax.vmap(lambda n: mixed_iteration(deployment, load, n).tpot)(nodes)
@@ -96,7 +96,7 @@ def _tpot_curve(deployment: Deployment, load: Load, room: Scalar):
 
 
 def _in_progress(
-    load: Load, rate: Scalar, room: Scalar, tpot_of, burstiness: Scalar
+    load: Load, rate: Scalar, room: Scalar, tpot_of: Curve, burstiness: Scalar
 ) -> tuple[States, States, Scalar]:
     """Numbers running and their probabilities, and the probability that an arrival has to wait for a slot.
 
@@ -104,8 +104,8 @@ def _in_progress(
     """
     spread = (1 + burstiness) / 2
     mean = jnp.minimum(rate * load.osl * tpot_of(jnp.ones(())), room)
-    for _ in range(_FIXED_POINT):
-        mean = jnp.minimum(0.5 * (mean + rate * load.osl * tpot_of(mean)), room)
+    settle = lambda _, n: jnp.minimum(0.5 * (n + rate * load.osl * tpot_of(n)), room)
+    mean = jax.lax.fori_loop(0, _FIXED_POINT, settle, mean)
     highest = jnp.minimum(room, mean + _WIDTH * jnp.sqrt(spread * (mean + 1)) * (1 + mean / room) + _WIDTH)
     step = jnp.maximum(highest / (_STATES - 1), 1.0)
     number = jnp.minimum(jnp.arange(_STATES) * step, room)
@@ -124,7 +124,7 @@ def _in_progress(
     return number, jnp.where(last, weight + queued / total, weight), (at_room + queued) / total
 
 
-def _tpot(number: States, weight: States, room: Scalar, tpot_of) -> Quantiles:
+def _tpot(number: States, weight: States, room: Scalar, tpot_of: Curve) -> Quantiles:
     """TPOT of a request that shares the engine with `number` others, averaged over its own life.
 
     The number in progress forgets itself in about one service time; averaging over one halves its variance to
@@ -136,6 +136,21 @@ def _tpot(number: States, weight: States, room: Scalar, tpot_of) -> Quantiles:
     cumulative = jnp.cumsum(weight)
     at = lambda level: mean + shrink * (jnp.interp(level, cumulative, seen) - mean)
     return Quantiles(mean, *(at(level) for level in LEVELS))
+
+
+def _own_iteration(
+    deployment: Deployment, load: Load, arrivals: Arrivals, batch: Scalar, others: Scalar
+) -> tuple[Scalar, Scalar]:
+    """Mean and standard deviation of the iteration that prefills a prompt and its companions (s).
+
+    From the times one standard deviation of its prompt tokens below and above their mean: small prompts hide
+    behind reading the weights, large ones do not.
+    """
+    mean = load.uncached * (1 + others)
+    deviation = load.uncached * jnp.sqrt(arrivals.input_variation + others * (1 + arrivals.input_variation))
+    time = lambda prompt: iteration(deployment, tokens_of(load, batch, prompt))[0].total
+    low, high = time(jnp.maximum(mean - deviation, 0.0)), time(mean + deviation)
+    return (low + high) / 2, (high - low) / 2
 
 
 class _SlotWait(eqx.Module):
@@ -159,17 +174,18 @@ def _ttft(
     [Pollaczek-Khinchine].
     """
     step = mixed_iteration(deployment, load, jnp.maximum(batch, 1.0))
-    varied = 1 + arrivals.input_variation
-    length = step.tpot + arrivals.rate * step.prompt_time**2 * varied
-    companions = arrivals.rate * step.prompt_time * length
+    prompt, varied = step.prompt_time, 1 + arrivals.input_variation
+    length = step.tpot + arrivals.rate * prompt**2 * varied
+    others = arrivals.rate * length  # prompts that share the iteration
     chunks = prefill_alone(deployment, load).chunks
-    service = step.prompt_time + chunks * step.step.total
+    service = prompt + chunks * step.step.total
     busy = jnp.minimum(arrivals.rate * service, 0.999)
     behind = busy * service * varied * (1 + arrivals.burstiness) / 4 / (1 - busy)
-    queue = companions + (1 - 1 / jnp.maximum(chunks, 1.0)) * behind
+    behind = behind * (1 - 1 / jnp.maximum(chunks, 1.0))
     alone = unloaded_ttft(deployment, load, step.tpot)
-    variance = length**2 / 12 + alone.prefill**2 * arrivals.input_variation + queue**2
-    base = alone.total + queue
+    own, spread = _own_iteration(deployment, load, arrivals, batch, others)
+    base = alone.total + jnp.maximum(own - alone.wave, 0.0) + behind
+    variance = length**2 / 12 + spread**2 + behind**2
     sigma2 = jnp.log1p(variance / base**2)
     at = lambda level: base * jnp.exp(jnp.sqrt(sigma2) * ndtri(level) - sigma2 / 2) + slot.at(level)
     return Quantiles(base + slot.probability * slot.mean, *(at(level) for level in LEVELS))
