@@ -112,6 +112,7 @@ class Chassis(eqx.Module):
     fan_duty_span: Scalar = quantity("", "rise of the fan duty from no load to full load", 0.0)
     tray_power: Scalar = quantity("W", "CPUs and auxiliaries behind the trays' own converters", 0.0)
     tray_efficiency: Scalar = quantity("", "efficiency of the trays' own converters", 1.0, least=1e-6)
+    memory_inside: Scalar = quantity("W", "standing power of memory tiers that the figures above hold", 0.0)
 
 
 class System(eqx.Module):
@@ -188,6 +189,7 @@ class Engine(eqx.Module):
     memory_fraction: Scalar = quantity("", "share of the free memory given to the cache", least=1e-6)
     usable_fraction: Scalar = quantity("", "share of the memory left by driver and context", least=1e-6)
     workspace: Scalar = quantity("B", "activations, graphs and communication buffers")
+    draft_acceptance: Scalar = quantity("", "chance that a drafted token is accepted", 0.7)
     max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
     workspace_share: Scalar = quantity("", "most of an accelerator's memory that workspace takes", 1.0)
     offload: Scalar = quantity("", "1 to keep running data in all tiers, even where the nearest would do", 0.0)
