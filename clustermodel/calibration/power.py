@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from clustermodel import specs
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written
+from clustermodel.physics.chassis import SUPPLY_LOADS, memory_power
 from clustermodel.physics.power import BoardPower
 
+_SUPPLY_PERCENTS = tuple(round(100 * load) for load in SUPPLY_LOADS)
 Basis = Literal["fitted", "transferred", "prior"]
 
 
@@ -54,7 +57,8 @@ def _scaled(numbers: Mapping[str, Written], factor: float) -> BoardPower:
     """Coefficients with every power multiplied by `factor`; the weights of the utilisations have no unit."""
     units = {name: field.metadata["unit"] for name, field in specs.fields(BoardPower).items()}
     values = {name: number.si(units[name]) for name, number in numbers.items()}
-    return BoardPower(**{name: value * (factor if units[name] else 1.0) for name, value in values.items()})
+    scaled = {name: value * (factor if units[name] else 1.0) for name, value in values.items()}
+    return BoardPower(**{name: jnp.asarray(value) for name, value in scaled.items()})
 
 
 def board_model(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardModel:
@@ -88,25 +92,18 @@ def described(catalog: Catalog, system: Entry[specs.System]) -> Entry[specs.Syst
     """The same system with a chassis: its own, or one derived from its inlet power and marked as such.
 
     Without a `[chassis]` table the fixed power is what is left of the typical inlet power (else of the
-    maximum times `sustained`, else of the boards times 1 + `overhead`) when every board runs at its TDP.
+    maximum times `sustained`, else of boards and memory times 1 + `overhead`) when every board runs at its TDP.
     """
     if float(system.spec.chassis.accelerators) > 0:
         return system
     row = {key: Written(**value) for key, value in _tables(catalog)["fallback_chassis"].items()}
-    spec = system.spec
-    boards = float(spec.count * spec.accelerator.tdp)
-    inlet, basis = _inlet(spec, boards, row)
-    efficiency = row["efficiency"].si("")
-    fixed = max(inlet * efficiency - boards, 0.0)
-    chassis = specs.Chassis(
-        accelerators=spec.count,
-        fixed_power=fixed,
-        psu_efficiency_5=efficiency,
-        psu_efficiency_10=efficiency,
-        psu_efficiency_20=efficiency,
-        psu_efficiency_50=efficiency,
-        psu_efficiency_100=efficiency,
-    )
+    spec, efficiency = system.spec, row["efficiency"].si("")
+    memory = memory_power(spec.accelerator.memory, jnp.zeros_like(spec.accelerator.memory.bandwidth))
+    inside = float(spec.count * (spec.accelerator.tdp + memory))
+    inlet, basis = _inlet(spec, inside, row)
+    fixed = max(inlet * efficiency - inside, 0.0)
+    curve = {f"psu_efficiency_{load}": jnp.asarray(efficiency) for load in _SUPPLY_PERCENTS}
+    chassis = specs.Chassis(accelerators=spec.count, fixed_power=jnp.asarray(fixed), **curve)
     note = f"no chassis is described; derived from {basis}"
     fallback = Written(f"{fixed:.0f} W", row["overhead"].source, "estimate", note=note)
     return dataclasses.replace(
@@ -116,9 +113,9 @@ def described(catalog: Catalog, system: Entry[specs.System]) -> Entry[specs.Syst
     )
 
 
-def _inlet(spec: specs.System, boards: float, row: Mapping[str, Written]) -> tuple[float, str]:
+def _inlet(spec: specs.System, inside: float, row: Mapping[str, Written]) -> tuple[float, str]:
     if float(spec.typical_power) > 0:
         return float(spec.typical_power), "the system's typical inlet power"
     if float(spec.max_power) > 0:
         return float(spec.max_power) * row["sustained"].si(""), "the system's largest inlet power"
-    return boards * (1 + row["overhead"].si("")), "the median overhead of described chassis"
+    return inside * (1 + row["overhead"].si("")), "the median overhead of described chassis"

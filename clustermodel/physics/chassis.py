@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
-from clustermodel.specs import Chassis
+from clustermodel.physics.tiers import Tiers
+from clustermodel.specs import Chassis, MemoryTier, System
 
 SUPPLY_LOADS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Loads at which power supplies are certified (80 PLUS), shares of their capacity."""
@@ -14,6 +15,7 @@ class InletPower(eqx.Module):
     """IT power at the inlet by cause, W per accelerator."""
 
     boards: Scalar
+    memory: Scalar  # tiers beside the boards
     trays: Scalar
     fixed: Scalar
     fans: Scalar
@@ -23,7 +25,8 @@ class InletPower(eqx.Module):
     @property
     def total(self) -> Scalar:
         """IT power per accelerator (W)."""
-        return self.boards + self.trays + self.fixed + self.fans + self.conversion + self.network
+        inside = self.boards + self.memory + self.trays + self.fixed
+        return inside + self.fans + self.conversion + self.network
 
 
 def _share(part: Scalar, whole: Scalar) -> Scalar:
@@ -55,6 +58,19 @@ def fan_power(chassis: Chassis, load: Scalar) -> Scalar:
     return chassis.fan_power * duty**3
 
 
+def memory_power(memory: MemoryTier, reads: Tiers) -> Scalar:
+    """Power of the memory outside the boards (W per accelerator): what keeping and reading its bytes takes.
+
+    P = sum over tiers with standing power of (capacity standing + reads access energy)
+
+    `reads` are B/s per accelerator from each tier. A tier without standing power is on the board, whose own
+    power covers it.
+    """
+    kept = memory.capacity * memory.standing_power
+    read = jnp.where(memory.standing_power > 0, reads * memory.access_energy, 0.0)
+    return jnp.sum(kept + read)
+
+
 def it_power(chassis: Chassis, board_power: Scalar, accelerators: Scalar) -> InletPower:
     """Power at the inlet of a chassis with `accelerators` boards at `board_power` W each, by cause.
 
@@ -63,14 +79,29 @@ def it_power(chassis: Chassis, board_power: Scalar, accelerators: Scalar) -> Inl
     [SemiAnalysis PowerX, system power model, draft of 2026]. A chassis that nobody has described adds
     nothing: fill it first (`calibration.power.described`).
     """
-    boards = accelerators * board_power
-    inside = (boards + chassis.tray_power) / chassis.tray_efficiency
-    load = inside + chassis.fixed_power
+    return _inlet(chassis, board_power, jnp.zeros_like(board_power), accelerators)
+
+
+def system_power(system: System, board_power: Scalar, reads: Tiers) -> InletPower:
+    """`it_power` of a system with all its boards, and with the memory tiers that stand beside them.
+
+    `reads` are B/s per accelerator from each tier. What the chassis' own figures hold of the tiers' standing
+    power (`memory_inside`) is not counted again.
+    """
+    count = system.count
+    beside = memory_power(system.accelerator.memory, reads) - system.chassis.memory_inside / count
+    return _inlet(system.chassis, board_power, jnp.maximum(beside, 0.0), count)
+
+
+def _inlet(chassis: Chassis, board_power: Scalar, memory: Scalar, accelerators: Scalar) -> InletPower:
+    trays = accelerators * board_power + chassis.tray_power
+    load = trays / chassis.tray_efficiency + chassis.fixed_power + accelerators * memory
     fans = fan_power(chassis, load)
     drawn = (load + fans) / supply_efficiency(chassis, load + fans)
-    conversion = drawn - (boards + chassis.tray_power + chassis.fixed_power + fans)
+    conversion = drawn - (trays + chassis.fixed_power + accelerators * memory + fans)
     return InletPower(
         boards=board_power,
+        memory=memory,
         trays=chassis.tray_power / accelerators,
         fixed=chassis.fixed_power / accelerators,
         fans=fans / accelerators,

@@ -5,9 +5,17 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.physics.deployment import Deployment
-from clustermodel.physics.power import BoardPower, Phases, Utilisation, board_power, executed_work, phase_power
+from clustermodel.physics.power import (
+    BoardPower,
+    Phases,
+    Utilisation,
+    board_power,
+    executed_work,
+    phase_power,
+)
 from clustermodel.physics.work import Demand, Tokens
 from clustermodel.serving.load import Load
+from clustermodel.serving.steady import ServingPoint
 
 _SHORTEST = 1e-12  # s or tokens; keeps 0 / 0 of an absent phase at 0
 
@@ -36,14 +44,12 @@ def serving_work(
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, _SHORTEST)
 
-    def executed(decode: Scalar, prefill: Scalar) -> Demand:
-        return executed_work(
-            deployment, Tokens(decode, prefill, context, load.prefill_context), padding_rows
-        )
+    def executed(prefill: Scalar, drafts: Scalar) -> Demand:
+        tokens = Tokens(batch, prefill, context, load.prefill_context, 1 + drafts)
+        return executed_work(deployment, tokens, padding_rows)
 
     none = jnp.zeros_like(batch)
-    plain, mixed = executed(batch, none), executed(batch, chunk)
-    verified = executed(batch * (1 + load.draft_tokens), none)
+    plain, mixed, verified = executed(none, none), executed(chunk, none), executed(none, load.draft_tokens)
     return ServingWork(
         prefill=Demand(mixed.traffic - plain.traffic, mixed.arithmetic - plain.arithmetic).scaled(share),
         decode=verified.scaled(1 / (1 + load.accepted_tokens)),
@@ -72,6 +78,18 @@ def serving_power(board: BoardPower, need: Demand, period: Scalar, is_multi: Sca
     """
     mean = utilisation(need, period)
     return board_power(board, mean.flops, mean.bytes, is_multi)
+
+
+def replica_power(
+    board: BoardPower, deployment: Deployment, load: Load, point: ServingPoint
+) -> tuple[Phases, Scalar]:
+    """Board power (W per accelerator) by phase and on average of a replica at its operating point."""
+    work = serving_work(deployment, load, point.batch, load.context, board.padding_rows)
+    is_multi = jnp.where(deployment.layout.n_accelerators > 1, 1.0, 0.0)
+    none = jnp.zeros_like(point.tpot)
+    time = Phases(point.time.prefill + point.time.reload, point.time.decode, none, none)
+    mean = serving_power(board, work.total, point.tpot, is_multi)
+    return power_by_phase(board, work, time, is_multi), mean
 
 
 def power_by_phase(board: BoardPower, work: ServingWork, time: Phases, is_multi: Scalar) -> Phases:
