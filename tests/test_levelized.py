@@ -46,6 +46,11 @@ def catalog():
     return load_catalog()
 
 
+@pytest.fixture(scope="module")
+def fits(catalog):
+    return {owner: fit_price_factor(catalog, owner) for owner in OWNERS}
+
+
 def system(price=3e5, **changes):
     empty = specs.MemoryTier(capacity=1.0, bandwidth=1.0)
     accelerator = specs.Accelerator(memory=specs.tiers([empty]), tdp=700.0)
@@ -320,9 +325,9 @@ def test_scaling_a_cost_scales_its_total(factor):
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_bottom_up_is_within_15_percent_of_each_published_cost_of_ownership(catalog, owner):
+def test_bottom_up_is_within_15_percent_of_each_published_cost_of_ownership(fits, owner):
     """Nine accelerators, one price factor: what is left is what street prices do not know about discounts."""
-    table = fit_price_factor(catalog, owner).table
+    table = fits[owner].table
     fitted = table[table.fitted]
     assert len(fitted) == 9
     assert fitted.error_pct.abs().max() < 15
@@ -331,18 +336,18 @@ def test_bottom_up_is_within_15_percent_of_each_published_cost_of_ownership(cata
 @pytest.mark.parametrize(
     ("owner", "entry"), [("hyperscaler", "ownership"), ("neocloud", "ownership-neocloud")]
 )
-def test_the_price_factor_shipped_is_the_one_fitted(catalog, owner, entry):
+def test_the_price_factor_shipped_is_the_one_fitted(catalog, fits, owner, entry):
     """To a fifth of its standard error of 0.026, so that a better price in the catalogue need not move it."""
-    fit, shipped = fit_price_factor(catalog, owner), catalog.entry("prices", entry)
+    fit, shipped = fits[owner], catalog.entry("prices", entry)
     written = shipped.provenance["price_factor"]
     assert float(shipped.spec.price_factor) == pytest.approx(fit.factor, abs=0.005)
     assert fit.standard_error == pytest.approx(0.026, abs=0.005)
     assert written.range_si("") == pytest.approx((fit.low, fit.high), abs=0.01)
 
 
-def test_the_factor_minimises_the_squared_log_error(catalog):
+def test_the_factor_minimises_the_squared_log_error(fits):
     """Independent of the fit's own algebra: moving the factor by a standard error either way is worse."""
-    fit = fit_price_factor(catalog, "hyperscaler")
+    fit = fits["hyperscaler"]
     rows = fit.table[fit.table.fitted]
     without = rows.published_usd_per_hour - rows.own_factor * (
         (rows.bottom_up_usd_per_hour - rows.published_usd_per_hour) / (fit.factor - rows.own_factor)
@@ -358,8 +363,8 @@ def test_the_factor_minimises_the_squared_log_error(catalog):
     assert loss(fit.factor) < min(loss(fit.factor - 1e-3), loss(fit.factor + 1e-3))
 
 
-def test_a_rack_that_was_not_fitted_is_predicted(catalog):
+def test_a_rack_that_was_not_fitted_is_predicted(fits):
     """VR200 NVL72 is one of the systems kept apart: its published cost of ownership is met within 15 %."""
-    table = fit_price_factor(catalog, "hyperscaler").table.set_index("system")
+    table = fits["hyperscaler"].table.set_index("system")
     assert not table.fitted["vr200-nvl72"]
     assert abs(table.error_pct["vr200-nvl72"]) < 15
