@@ -150,7 +150,7 @@ class Scenario(eqx.Module):
     credit: Credit
     rent: Rent
     demand: Demand
-    memory: Memory
+    memory_market: Memory
     project: Project
     finance: Finance
 

@@ -5,8 +5,8 @@ how paths are cut into blocks or spread over accelerators. Paths come in `REPLIC
 are read from the spread between groups, which is right for dependent (antithetic, quasi-random) paths too.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import equinox as eqx
 import jax
@@ -70,17 +70,36 @@ def uniforms(sampling: Sampling, index: Int[Array, ""]) -> Uniforms:
     return draws
 
 
+class Model(Protocol):
+    """What can be run: a pytree whose arrays are traced, so that one compilation serves all of the same shapes.
+
+    Two steps, so that what is drawn is computed once and not again at each use.
+    """
+
+    def prepare(self, uniforms: Uniforms) -> Any:
+        """Turn the uniforms of one path into what the model computes on."""
+        ...
+
+    def __call__(self, prepared: Any) -> Any:
+        """Results of one path, a pytree of arrays."""
+        ...
+
+
 @eqx.filter_jit
-def _block(model: Callable[[Uniforms], Any], sampling: Sampling, indices: Int[Array, " path"]) -> Any:
-    return jax.vmap(lambda index: model(uniforms(sampling, index)))(indices)
+def _prepared(model: Model, sampling: Sampling, indices: Int[Array, " path"]) -> Any:
+    return jax.vmap(lambda index: model.prepare(uniforms(sampling, index)))(indices)
 
 
-def blocks(model: Callable[[Uniforms], Any], sampling: Sampling, size: int) -> Iterator[Any]:
+@eqx.filter_jit
+def _results(model: Model, prepared: Any) -> Any:
+    return jax.vmap(model)(prepared)
+
+
+def blocks(model: Model, sampling: Sampling, size: int) -> Iterator[Any]:
     """Outputs of the model, `size` paths at a time, on all accelerators at hand; memory is that of one block.
 
     Args:
-        model: pytree that maps the uniforms of one path to a pytree of results; its arrays are traced, so that one
-            compilation serves all models of the same shapes.
+        model: what is run on each path.
         sampling: how paths are drawn.
         size: paths of a block; rounded up to a multiple of the accelerators.
     """
@@ -90,11 +109,11 @@ def blocks(model: Callable[[Uniforms], Any], sampling: Sampling, size: int) -> I
     for start in range(0, sampling.total, size):
         indices = jax.device_put(jnp.arange(start, start + size), spread)
         kept = min(size, sampling.total - start)
-        result = _block(model, sampling, indices)
+        result = _results(model, _prepared(model, sampling, indices))
         yield jax.tree.map(lambda leaf, kept=kept: leaf[:kept], result)
 
 
-def simulate(model: Callable[[Uniforms], Any], sampling: Sampling, size: int) -> Any:
+def simulate(model: Model, sampling: Sampling, size: int) -> Any:
     """All outputs of the model, one leading axis of `sampling.total` paths."""
     parts = list(blocks(model, sampling, size))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -5,17 +5,32 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
 from clustermodel.economics.finance import irr
 from clustermodel.economics.finance_metrics import carry, dscr, yearly
 from clustermodel.economics.montecarlo import triangular
 from clustermodel.economics.project import ownership_cost, required_revenue
-from clustermodel.economics.world import Edges, Result, World, draws_needed, draws_of, middles, result
+from clustermodel.economics.world import (
+    LONE_DRAWS,
+    Draws,
+    Edges,
+    Result,
+    World,
+    draws_needed,
+    draws_of,
+    middles,
+    result,
+)
 from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
 
 Path = Float[Array, " period"]
+
+
+ROUNDING = 1e-9
+"""A cover that misses the covenant by less is on it."""
 
 
 def measure(unit: str, doc: str, low_is_bad: bool = False) -> Any:
@@ -64,52 +79,66 @@ class Series(eqx.Module):
 class Uncertain(eqx.Module):
     """A world whose numbers lie in triangular ranges; numbers with the same `source` move together.
 
-    Four worlds of one shape; `source` holds indices into the uniforms of the inputs. Where low is high the number
-    is known.
+    `low`, `high` and `source`, the index of the uniform that decides, are in the order of `ravel_pytree(likely)`.
+    Where low is high the number is known.
     """
 
-    low: World
     likely: World
-    high: World
-    source: World
+    low: Float[Array, " number"]
+    high: Float[Array, " number"]
+    source: Int[Array, " number"]
+
+
+class Prepared(eqx.Module):
+    """One path before it runs: the numbers of its world in a row, its draws, and what chose the numbers."""
+
+    numbers: Float[Array, " number"]
+    draws: Draws
+    chosen: Float[Array, " input"]
 
 
 class PathModel(eqx.Module):
-    """Maps the uniforms of one path to what it leaves; the model that `montecarlo` runs."""
+    """Maps the uniforms of one path to what it leaves; the model that `montecarlo` runs.
+
+    `obligors` numbers the buyer of each contract: contracts of one buyer default together. `inputs` counts the
+    uniforms that the uncertain numbers share.
+    """
 
     uncertain: Uncertain
+    obligors: Int[Array, " contract"]
     edges: Edges
     inputs: int = eqx.field(static=True)
 
     @property
-    def contracts(self) -> int:
-        """Contracts in the book."""
-        return self.uncertain.likely.book.value.size
-
-    @property
     def draws(self) -> int:
         """Uniforms that a path takes."""
-        return self.inputs + draws_needed(self.contracts, self.edges.size - 1)
+        return self.inputs + draws_needed(self.obligors.size, self.edges.size - 1)
 
-    def __call__(self, uniforms: Float[Array, " draw"]) -> tuple[Outcome, Series, Float[Array, " input"]]:
+    def prepare(self, uniforms: Float[Array, " draw"]) -> Prepared:
+        """Choose the uncertain numbers and give the other random numbers their meaning."""
+        lone, chosen, rest = jnp.split(uniforms, [LONE_DRAWS, LONE_DRAWS + self.inputs])
+        draws = draws_of(jnp.concatenate([lone, rest]), self.obligors)
+        return Prepared(_chosen_numbers(self.uncertain, chosen), draws, chosen)
+
+    def __call__(self, prepared: Prepared) -> tuple[Outcome, Series, Float[Array, " input"]]:
         """Outcome, series and the uniforms of the uncertain inputs of one path."""
-        chosen, rest = jnp.split(uniforms, [self.inputs])
-        world = sampled_world(self.uncertain, chosen)
-        found = result(world, draws_of(rest, self.contracts), self.edges)
-        return outcome(world, found, self.edges), series(found), chosen
+        world = ravel_pytree(self.uncertain.likely)[1](prepared.numbers)
+        found = result(world, prepared.draws, self.edges)
+        return outcome(world, found, self.edges), series(found), prepared.chosen
 
 
-def sampled_world(uncertain: Uncertain, uniforms: Float[Array, " input"]) -> World:
-    """One world within the ranges."""
+def _chosen_numbers(uncertain: Uncertain, uniforms: Float[Array, " input"]) -> Float[Array, " number"]:
+    """The numbers of one world within their ranges, in the order of `ravel_pytree`."""
+    likely, _ = ravel_pytree(uncertain.likely)
     if uniforms.size == 0:
-        return uncertain.likely
-    return jax.tree.map(
-        lambda index, low, likely, high: triangular(uniforms[index], low, likely, high),
-        uncertain.source,
-        uncertain.low,
-        uncertain.likely,
-        uncertain.high,
-    )
+        return likely
+    return jax.vmap(triangular)(uniforms[uncertain.source], uncertain.low, likely, uncertain.high)
+
+
+def certain(world: World) -> Uncertain:
+    """A world in which every number is known."""
+    flat, _ = ravel_pytree(world)
+    return Uncertain(world, flat, flat, jnp.zeros(flat.shape, dtype=int))
 
 
 def series(found: Result) -> Series:
@@ -152,17 +181,19 @@ def _returns(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:
         "npv": jnp.sum(flow.unlevered * jnp.exp(-years * jnp.log1p(finance.wacc))),
         "irr": _yearly_irr(flow.unlevered),
         "min_dscr": cover,
-        "covenant_breach": jnp.where(cover < jnp.max(world.book.covenant), 1.0, 0.0),
+        "covenant_breach": jnp.where(cover < jnp.max(world.book.covenant) * (1 - ROUNDING), 1.0, 0.0),
         "capex": jnp.sum(flow.operations.capex),
     }
 
 
 def _yearly_irr(months: Path) -> Scalar:
-    """Internal rate of the sums of whole years; NaN for less than two years."""
+    """Internal rate of the sums of whole years: -1 where nothing comes back, NaN where nothing is invested."""
     years = months.size // MONTHS_PER_YEAR
     if years < 2:
         return jnp.full((), jnp.nan)
-    return irr(yearly(months[: years * MONTHS_PER_YEAR], MONTHS_PER_YEAR))
+    flows = yearly(months[: years * MONTHS_PER_YEAR], MONTHS_PER_YEAR)
+    found = irr(flows)
+    return jnp.where(jnp.isnan(found) & jnp.any(flows < 0), -1.0, found)
 
 
 def _costs(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:
@@ -183,6 +214,6 @@ def _costs(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:
         "cost_of_use": ownership_cost(project, finance, found.hardware) / (full_rate * used),
         "delay_cost": idle + full_rate * path.delay,
         "memory_price": found.memory_price,
-        "memory_saving": (market - found.memory_price) * scenario.memory.share * project.capex,
+        "memory_saving": (market - found.memory_price) * scenario.memory_market.share * project.capex,
         "market_price": jnp.mean(path.rent),
     }

@@ -88,6 +88,9 @@ def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Path)
 
 
 def resale(project: Project, hardware: Scalar, edges: Path) -> Path:
-    """What retired accelerators bring in each period (USD)."""
+    """What is left when accelerators retire, in each period (USD): their resale, the unexpired life of the building."""
     retired = jax.vmap(spent_share, in_axes=(None, 0))(project, edges - project.lead - project.life)
-    return project.residual * hardware * jnp.diff(retired)
+    finite = jnp.isfinite(project.life) & jnp.isfinite(project.facility_life)
+    used = jnp.where(finite, project.life, 1.0) / jnp.where(finite, project.facility_life, 1.0)
+    building = project.facility * jnp.maximum(1 - used, 0.0)
+    return (project.residual * hardware + building) * jnp.diff(retired)

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
 from clustermodel.economics import processes
@@ -85,15 +85,18 @@ def draws_needed(contracts: int, periods: int) -> int:
     return LONE_DRAWS + 2 * contracts + PERIOD_DRAWS * periods
 
 
-def draws_of(uniforms: Float[Array, " draw"], contracts: int) -> Draws:
-    """Give uniforms their meaning; those that matter most come first, where a digital net is evenest."""
-    own_end = LONE_DRAWS + contracts
-    lone, own, firm, rest = jnp.split(uniforms, [LONE_DRAWS, own_end, own_end + contracts])
-    rent, memory, token, jump = jnp.reshape(rest, (PERIOD_DRAWS, -1))
-    factor, level, demand, slip = ndtri(lone)
-    return Draws(
-        factor, level, demand, slip, ndtri(own), firm, ndtri(rent), ndtri(memory), ndtri(token), jump
-    )
+def draws_of(uniforms: Float[Array, " draw"], obligors: Int[Array, " contract"]) -> Draws:
+    """Give uniforms their meaning; those that matter most come first, where a digital net is evenest.
+
+    Contracts with the same number in `obligors` share the draw that is the buyer's own.
+    """
+    sections = [LONE_DRAWS, LONE_DRAWS + obligors.size, LONE_DRAWS + 2 * obligors.size]
+    _, _, firm, periods = jnp.split(uniforms, sections)
+    lone, own, _, paths = jnp.split(ndtri(uniforms), sections)
+    factor, level, demand, slip = lone
+    rent, memory, token, _ = jnp.reshape(paths, (PERIOD_DRAWS, -1))
+    jump = jnp.reshape(periods, (PERIOD_DRAWS, -1))[-1]
+    return Draws(factor, level, demand, slip, own[obligors], firm, rent, memory, token, jump)
 
 
 def middles(edges: Edges) -> Path:
@@ -103,7 +106,7 @@ def middles(edges: Edges) -> Path:
 
 def prices(scenario: Scenario, draws: Draws, edges: Edges) -> Prices:
     """Market price, memory price, demand and capacity in service along one path."""
-    times, rent, memory = middles(edges), scenario.rent, scenario.memory
+    times, rent, memory = middles(edges), scenario.rent, scenario.memory_market
     memory_normals = processes.correlated(draws.rent, draws.memory, memory.correlation)
     memory_path = processes.memory_price(memory, memory_normals, times)
     wrong_way = -scenario.credit.wrong_way
@@ -132,7 +135,7 @@ def purchase_price_of_memory(world: World, memory: Path, edges: Edges) -> Scalar
     weights = jnp.diff(jax.vmap(spent_share, in_axes=(None, 0))(scenario.project, edges))
     settled = jax.vmap(settled_price, in_axes=(None, 0))(supply, memory)
     waiting = carry(supply.prepaid, scenario.finance.wacc, supply.term / SECONDS_PER_YEAR)
-    locked = scenario.memory.locked
+    locked = scenario.memory_market.locked
     return (1 - locked) * jnp.sum(weights * memory) + locked * (jnp.sum(weights * settled) + waiting)
 
 
@@ -173,6 +176,6 @@ def result(world: World, draws: Draws, edges: Edges) -> Result:
     market = Market(path.usage, path.rent, relet, path.delay)
     contracts = book_revenue(book, scenario.credit, fate, market, edges)
     memory_price = purchase_price_of_memory(world, path.memory, edges)
-    hardware = capital(scenario.project, scenario.memory.share * (memory_price - 1))
+    hardware = capital(scenario.project, scenario.memory_market.share * (memory_price - 1))
     flow = project_flow(world, path, contracts, hardware, edges)
     return Result(path, fate, contracts, hardware, memory_price, flow)

@@ -1,0 +1,175 @@
+"""Turn a scenario of the catalogue, and the contracts that it names, into a model of paths."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from clustermodel import specs
+from clustermodel.catalog import Catalog, ConfigError, Entry, Written, required
+from clustermodel.economics.outcome import PathModel, Uncertain
+from clustermodel.economics.world import World
+from clustermodel.scenarios import Contract, Scenario, without_supply_agreement
+from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
+
+_MONTH = SECONDS_PER_YEAR / MONTHS_PER_YEAR
+_BOOK_STEP = 10
+"""Books are filled with empty contracts to a multiple of this, so that scenarios share one compiled program."""
+_MONTHS_STEP = 60
+"""Likewise for months ..."""
+_INPUTS_STEP = 32
+"""... and uncertain inputs."""
+_SLIP_SPREADS = 2.0
+"""The horizon leaves room for a slip of the median and this many standard deviations."""
+
+Where = Callable[[World], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A scenario ready to run, with the entries it was made from and the names of its uncertain inputs."""
+
+    scenario: Entry[Scenario]
+    contracts: tuple[Entry[Contract], ...]
+    supply: Entry[Contract] | None
+    model: PathModel
+    inputs: tuple[str, ...]
+
+    @property
+    def entries(self) -> tuple[Entry[Any], ...]:
+        """Every entry used, each once."""
+        used = [self.scenario, *self.contracts, *([self.supply] if self.supply else [])]
+        return tuple({(entry.kind, entry.slug): entry for entry in used}.values())
+
+    @property
+    def exposures(self) -> dict[str, float]:
+        """Headline value by buyer (USD)."""
+        total: dict[str, float] = {}
+        for index, contract in enumerate(self.contracts):
+            buyer = _buyer(contract, index)
+            total[buyer] = total.get(buyer, 0.0) + float(contract.spec.value)
+        return total
+
+
+def load_scenario(catalog: Catalog, name: str) -> Loaded:
+    """Read a scenario by name, with its contracts and supply agreement."""
+    entry = catalog.entry("scenarios", name)
+    contracts = tuple(_contract(catalog, entry, slug) for slug in entry.words.get("contracts", []))
+    supply = _contract(catalog, entry, entry.words["supply"]) if "supply" in entry.words else None
+    for each in (entry, *contracts, *([supply] if supply else [])):
+        required(each)
+    book = specs.stack([*(contract.spec for contract in contracts), *_empty(len(contracts))])
+    likely = World(entry.spec, book, supply.spec if supply else without_supply_agreement())
+    uncertain, inputs = _uncertain(likely, _ranges(entry, contracts, supply))
+    edges = jnp.arange(_months(entry.spec, contracts) + 1) * _MONTH
+    model = PathModel(
+        uncertain, jnp.asarray(_obligors(contracts)), edges, _rounded(len(inputs), _INPUTS_STEP)
+    )
+    return Loaded(entry, contracts, supply, model, inputs)
+
+
+def _contract(catalog: Catalog, scenario: Entry[Any], name: str) -> Entry[Contract]:
+    try:
+        return catalog.entry("contracts", name)
+    except ConfigError as error:
+        raise ConfigError(f"scenarios/{scenario.slug}.toml: {error}") from None
+
+
+def _rounded(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _empty(contracts: int) -> list[Contract]:
+    nothing = Contract(term=jnp.asarray(_MONTH), value=jnp.zeros(()))
+    return [nothing] * (max(_rounded(contracts, _BOOK_STEP), _BOOK_STEP) - contracts)
+
+
+def _buyer(contract: Entry[Contract], index: int) -> str:
+    """Contracts that name their obligor belong together; a template stands for a new buyer each time."""
+    return contract.words.get("obligor", f"{contract.slug} {index + 1}")
+
+
+def _obligors(contracts: Sequence[Entry[Contract]]) -> list[int]:
+    """For each contract of the filled book the position of the first contract of the same buyer."""
+    buyers = [_buyer(contract, index) for index, contract in enumerate(contracts)]
+    first = [buyers.index(buyer) for buyer in buyers]
+    return [*first, *range(len(first), len(first) + len(_empty(len(first))))]
+
+
+def _months(scenario: Scenario, contracts: Sequence[Entry[Contract]]) -> int:
+    """Months until the last contract ends and the last accelerator retires, a slip included."""
+    project = scenario.project
+    slip = float(project.delay * jnp.exp(_SLIP_SPREADS * project.delay_spread))
+    ends = [float(contract.spec.start + contract.spec.term) for contract in contracts]
+    if project.capex > 0 and jnp.isfinite(project.life):
+        ends.append(float(project.lead + project.build + project.life))
+    return max(_rounded(math.ceil((max(ends, default=0.0) + slip) / _MONTH), _MONTHS_STEP), _MONTHS_STEP)
+
+
+def _field(path: str) -> Callable[[Any], Any]:
+    """Accessor of a dotted path."""
+
+    def read(tree: Any) -> Any:
+        for name in path.split("."):
+            tree = getattr(tree, name)
+        return tree
+
+    return read
+
+
+@dataclasses.dataclass(frozen=True)
+class _Range:
+    """A number that is uncertain: where it sits in a world, in which contracts of the book, and its range."""
+
+    name: str
+    where: Where
+    rows: tuple[int, ...]
+    low: float
+    high: float
+
+
+def _ranges(
+    entry: Entry[Scenario], contracts: Sequence[Entry[Contract]], supply: Entry[Contract] | None
+) -> list[_Range]:
+    """Every number that was written with a range; copies of one contract share it."""
+    found = [_range(entry.slug, entry.spec, path, number, "scenario", ()) for path, number in _ranged(entry)]
+    for contract in {each.slug: each for each in contracts}.values():
+        rows = tuple(index for index, each in enumerate(contracts) if each.slug == contract.slug)
+        found += [
+            _range(contract.slug, contract.spec, path, n, "book", rows) for path, n in _ranged(contract)
+        ]
+    if supply:
+        found += [_range(supply.slug, supply.spec, path, n, "supply", ()) for path, n in _ranged(supply)]
+    return found
+
+
+def _ranged(entry: Entry[Any]) -> list[tuple[str, Written]]:
+    return [(p, n) for p, n in entry.provenance.items() if n.low is not None or n.high is not None]
+
+
+def _range(slug: str, spec: Any, path: str, number: Written, part: str, rows: tuple[int, ...]) -> _Range:
+    *parents, name = path.split(".")
+    owner = _field(".".join(parents))(spec) if parents else spec
+    low, high = number.range_si(specs.fields(type(owner))[name].metadata["unit"])
+    return _Range(f"{slug}.{path}", _field(f"{part}.{path}"), rows, low, high)
+
+
+def _uncertain(likely: World, ranges: Sequence[_Range]) -> tuple[Uncertain, tuple[str, ...]]:
+    low, high, source = likely, likely, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, dtype=int), likely)
+    for index, each in enumerate(ranges):
+        low, high = _put(low, each, each.low), _put(high, each, each.high)
+        source = _put(source, each, index)
+    flat = [ravel_pytree(world)[0] for world in (low, high, source)]
+    return Uncertain(likely, *flat), tuple(each.name for each in ranges)
+
+
+def _put(world: World, place: _Range, value: float | int) -> World:
+    """A copy of the world with one number set, in all contracts that share it."""
+    set_rows = lambda leaf: leaf.at[jnp.asarray(place.rows)].set(value)
+    replaced = set_rows if place.rows else lambda leaf: jnp.full_like(leaf, value)
+    return eqx.tree_at(place.where, world, replace_fn=replaced)

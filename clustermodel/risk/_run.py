@@ -1,0 +1,183 @@
+"""Run a scenario over many paths and say what came out, what it rests on and what drives it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from clustermodel.catalog import Catalog, ConfigError, did_you_mean, parse_override
+from clustermodel.catalog import entry_rows as numbers_of
+from clustermodel.economics.concentration import effective_names, hhi, top_share
+from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, fan, rank_correlation, summary
+from clustermodel.economics.outcome import Outcome, Series
+from clustermodel.risk._load import Loaded, load_scenario
+from clustermodel.units import MONTHS_PER_YEAR, unit_scale
+
+PATHS = 20_000
+"""Paths where nothing else is asked for: the tail's error is then a few per cent of the tail."""
+
+BLOCK = 4096
+"""Paths computed at a time; bounds memory, about 200 MB for ten contracts over ten years."""
+
+LEVEL = 0.95
+"""Level of `var95` and `cvar95`."""
+
+DRIVERS = 5
+"""Inputs named as drivers of an answer."""
+
+FAN_PATHS = 8192
+"""Paths behind fans and drivers; quantiles of a chart need no more."""
+
+_FLOWS = ("revenue", "contract_revenue", "cash")
+
+
+def list_scenarios(catalog: Catalog) -> list[dict[str, str]]:
+    """Every scenario by name, with the question that it answers."""
+    paths = catalog.paths("scenarios")
+    return [
+        {"name": slug, "question": catalog.table(path).get("question", "")} for slug, path in paths.items()
+    ]
+
+
+def run_scenario(
+    catalog: Catalog, name: str, paths: int = PATHS, seed: int = 0, method: str = "quasi"
+) -> dict[str, Any]:
+    """Answer a scenario's question: figures with their tails, fans over the years, assumptions and drivers.
+
+    The same seed gives the same paths, and the first figures of more paths on any number of accelerators. `var95`
+    and `cvar95` lie in the tail that hurts, named by `bad_tail`.
+    """
+    _refuse_bad(paths, seed, method)
+    loaded = load_scenario(catalog, name)
+    sampling = Sampling(jax.random.key(seed), paths, loaded.model.draws, method)
+    outcome, series, inputs = _paths(loaded, sampling)
+    metrics = _metrics(outcome, loaded.scenario.words.get("metrics", list(_FIELDS)))
+    return {
+        "scenario": loaded.scenario.slug,
+        "question": loaded.scenario.words.get("question", ""),
+        "paths": sampling.total,
+        "seed": seed,
+        "method": method,
+        "assumptions": [
+            {"entry": f"{e.kind}/{e.slug}", **row} for e in loaded.entries for row in numbers_of(e)
+        ],
+        "metrics": metrics,
+        "drivers": _drivers(loaded, outcome, inputs, next(iter(metrics), None)),
+        "concentration": _concentration(loaded),
+        "fans": _fans(series),
+        "sources": _sources(catalog, loaded),
+    }
+
+
+def sweep_scenario(
+    catalog: Catalog, name: str, field: str, values: Sequence[str], paths: int = PATHS, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Metrics of a scenario for several values of one of its numbers: NPV against demand delay, say.
+
+    `sweep_scenario(catalog, "six-months-late", "project.delay", ["0 month", "6 month", "12 month"])`
+    """
+    slug = catalog.slug("scenarios", name)
+    rows = []
+    for value in values:
+        override = parse_override(f"scenario/{slug}.{field}={value}")
+        swept = Catalog(catalog.folders, (*catalog.overrides, override))
+        rows.append({field: value, "metrics": run_scenario(swept, slug, paths, seed)["metrics"]})
+    return rows
+
+
+def _refuse_bad(paths: int, seed: int, method: str) -> None:
+    if paths < 1:
+        raise ConfigError(f"paths is {paths}; ask for at least 1, or leave it out for {PATHS}")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed is {seed}; write a whole number from 0 to 2^63 - 1")
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
+    if not jax.config.read("jax_enable_x64"):
+        raise ConfigError(
+            'float32 loses money in capital sums: add jax.config.update("jax_enable_x64", True) before the first call'
+        )
+
+
+def _paths(loaded: Loaded, sampling: Sampling) -> tuple[Outcome, Series, Any]:
+    """Outcomes of all paths; series and inputs of the first ones, which charts and drivers are read from."""
+    outcomes, kept, seen = [], [], 0
+    for outcome, series, inputs in blocks(loaded.model, sampling, BLOCK):
+        outcomes.append(jax.tree.map(np.asarray, outcome))
+        if seen < FAN_PATHS:
+            kept.append(jax.tree.map(np.asarray, (series, inputs)))
+        seen += len(outcomes[-1].loss)
+    joined = lambda parts: jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    return (joined(outcomes), *joined(kept))
+
+
+_FIELDS = {name: field.metadata for name, field in Outcome.__dataclass_fields__.items()}
+
+
+def _edge_name(name: str) -> str:
+    """A figure's name with its unit: `npv_usd`, `required_revenue_usd_per_year`."""
+    unit = _FIELDS[name]["unit"].lower().replace("/", "_per_")
+    return f"{name}_{unit}" if unit else name
+
+
+def _metrics(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+    if unknown := [name for name in names if name not in _FIELDS]:
+        raise ConfigError(f"metrics: no figure named {unknown[0]!r}{did_you_mean(unknown[0], _FIELDS)}")
+    found = {name: np.asarray(getattr(outcome, name)) for name in names}
+    return {
+        _edge_name(name): _metric(name, sample) for name, sample in found.items() if np.isfinite(sample).all()
+    }
+
+
+def _metric(name: str, sample: np.ndarray) -> dict[str, Any]:
+    field = _FIELDS[name]
+    scaled = sample / unit_scale(field["unit"])[0]
+    found = summary(jnp.asarray(scaled), jnp.asarray(LEVEL), jnp.asarray(float(field["low_is_bad"])))
+    plain = {each: float(getattr(found, each)) for each in ("mean", "p10", "p50", "p90", "se")}
+    tail = {"var95": float(found.var), "cvar95": float(found.cvar), "cvar95_se": float(found.cvar_se)}
+    bad = "low" if field["low_is_bad"] else "high"
+    return {**plain, **tail, "bad_tail": bad, "unit": field["unit"], "meaning": field["doc"]}
+
+
+def _drivers(loaded: Loaded, outcome: Outcome, inputs: Any, metric: str | None) -> list[dict[str, Any]]:
+    """Uncertain inputs by their rank correlation with the first figure, strongest first."""
+    if not loaded.inputs or metric is None:
+        return []
+    name = next(each for each in _FIELDS if _edge_name(each) == metric)
+    sample = getattr(outcome, name)[: inputs.shape[0]]
+    found = np.asarray(rank_correlation(inputs[:, : len(loaded.inputs)], sample))
+    order = np.argsort(-np.abs(found), kind="stable")[:DRIVERS]
+    return [{"input": loaded.inputs[i], "metric": metric, "rank_correlation": float(found[i])} for i in order]
+
+
+def _concentration(loaded: Loaded) -> dict[str, Any]:
+    """How much of the headline value hangs on few buyers; empty without contracts."""
+    if not loaded.exposures:
+        return {}
+    exposure = jnp.asarray(list(loaded.exposures.values()))
+    return {
+        "hhi": float(hhi(exposure)),
+        "effective_names": float(effective_names(exposure)),
+        "top_1_share": float(top_share(exposure, 1)),
+        "top_2_share": float(top_share(exposure, 2)),
+        "usd_by_buyer": loaded.exposures,
+    }
+
+
+def _fans(series: Series) -> dict[str, Any]:
+    """P10, P50 and P90 by year: sums of flows, means of prices and demand."""
+    fans: dict[str, Any] = {}
+    for name in Series.__dataclass_fields__:
+        months = getattr(series, name)
+        by_year = jnp.reshape(months, (months.shape[0], -1, MONTHS_PER_YEAR))
+        flow = name in _FLOWS
+        low, middle, high = np.asarray(fan(by_year.sum(axis=2) if flow else by_year.mean(axis=2)))
+        quantiles = {"p10": low.tolist(), "p50": middle.tolist(), "p90": high.tolist()}
+        fans[f"{name}_usd_per_year" if flow else name] = quantiles
+    return fans
+
+
+def _sources(catalog: Catalog, loaded: Loaded) -> list[dict[str, str]]:
+    keys = dict.fromkeys(number.source for entry in loaded.entries for number in entry.provenance.values())
+    return [{"key": key, **{k: str(v) for k, v in catalog.sources[key].items()}} for key in keys if key]
