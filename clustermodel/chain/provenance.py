@@ -60,7 +60,7 @@ def assumptions(setup: Setup) -> list[dict[str, Any]]:
 def sources(catalog: Catalog, setup: Setup) -> list[dict[str, Any]]:
     """Sources of the numbers used, most used first, with link and dates."""
     used = Counter(number.source for _, _, number in _numbers(setup) if number.source)
-    used["serving-study-2026-11"] += 1
+    used["clustermodel"] += 1  # the fit of the serving coefficients
     rows = []
     for key, times in used.most_common():
         source = catalog.sources.get(key, {"title": "set by the user" if key == "user" else key})

@@ -13,6 +13,7 @@ PERCENTILES = (50, 90, 99)
 COLOCATED = tuple(name for name in ALLOCATIONS if name != "disaggregated")
 _POSITIVE = ("isl", "osl", "concurrency", "rate", "max_ttft_ms", "max_tpot_ms", "n_accelerators")
 _AXES = ("tp", "pp", "ep", "dp")
+_MOST_DRAFTED = 64
 _MOST = 1e12  # beyond this a number is a slip, not a workload
 
 
@@ -32,6 +33,8 @@ class Question:
     prefix_hit_rate: float | None = None
     concurrency: float | None = None
     rate: float | None = None
+    draft_tokens: float | None = None
+    acceptance: float | None = None
     max_ttft_ms: float | None = None
     max_tpot_ms: float | None = None
     percentile: int | None = None
@@ -88,6 +91,10 @@ def _bad_numbers(question: Question) -> list[str]:
     hit = question.prefix_hit_rate
     if hit is not None and not 0 <= hit < 1:
         problems.append(f"--prefix-hit-rate {hit}: write a share in [0, 1)")
+    if question.draft_tokens is not None and not 0 <= question.draft_tokens <= _MOST_DRAFTED:
+        problems.append(f"--draft-tokens {question.draft_tokens}: write 0 to {_MOST_DRAFTED} tokens")
+    if question.acceptance is not None and not 0 <= question.acceptance <= 1:
+        problems.append(f"--acceptance {question.acceptance}: write a share in [0, 1]")
     for field in ("isl", "osl"):
         value = getattr(question, field)
         if value is not None and math.isfinite(value) and 0 < value < 1:

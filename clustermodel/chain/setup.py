@@ -15,7 +15,7 @@ from clustermodel.chain.evaluate import Money
 from clustermodel.chain.question import Question, check
 from clustermodel.physics.coefficients import Coefficients
 from clustermodel.physics.deployment import Deployment, Formats, Layout
-from clustermodel.serving.load import Load
+from clustermodel.serving.load import Load, accepted_tokens
 from clustermodel.serving.placement import in_tiers
 from clustermodel.serving.open_loop import Arrivals
 from clustermodel.specs import Engine, Model, Site, System, Terms, Workload
@@ -69,6 +69,11 @@ class Setup:
         """Share of the input found in the prefix cache."""
         return _or(self.question.prefix_hit_rate, self.workload.spec.prefix_hit_rate)
 
+    @property
+    def acceptance(self) -> float:
+        """Chance that a drafted token is accepted, given that those before it were."""
+        return _or(self.question.acceptance, self.engine.spec.draft_acceptance)
+
     def deployment(self, layout: Layout) -> Deployment:
         """The replica with a layout; free to use farther memories where system or engine keep data there."""
         spec, engine = self.system.spec, self.engine.spec
@@ -78,8 +83,10 @@ class Setup:
 
     def load(self, concurrency: Any) -> Load:
         """The workload at a concurrency of one replica."""
-        shape = (self.isl, self.osl, self.prefix_hit_rate)
-        return Load(concurrency, *map(jnp.asarray, shape))
+        drafted = jnp.asarray(float(self.question.draft_tokens or 0.0))
+        accepted = accepted_tokens(drafted, jnp.asarray(self.acceptance))
+        shape = map(jnp.asarray, (self.isl, self.osl, self.prefix_hit_rate))
+        return Load(concurrency, *shape, draft_tokens=drafted, accepted_tokens=accepted)
 
 
 def _or(asked: float | None, default: Any) -> float:

@@ -96,11 +96,14 @@ _LOAD = _panel(
     Option("prefix_hit_rate", read.number, "SHARE", "input found in the prefix cache", "the workload's"),
     Option("concurrency", read.number, "N", "requests in flight, queue included", "the cheapest"),
     Option("rate", read.number, "R", "requests per second, instead of --concurrency"),
+    Option("draft_tokens", read.number, "N", "tokens drafted per step (speculation, MTP)", "0"),
+    Option("acceptance", read.number, "SHARE", "chance that a drafted token is accepted", "the engine's"),
 )
 _TARGETS = _panel(
     "Targets",
     Option("max_ttft_ms", read.number, "MS", "time to first token allowed"),
     Option("max_tpot_ms", read.number, "MS", "time per output token allowed"),
+    Option("percentile", read.whole, "50|90|99", "what targets limit under --rate", "the mean"),
 )
 _LAYOUT = _panel(
     "Layout",

@@ -41,3 +41,13 @@ class Load(eqx.Module):
     def chunk(self, most: Scalar) -> Scalar:
         """Prefill tokens of one request in one iteration."""
         return jnp.minimum(self.uncached, most)
+
+
+def accepted_tokens(drafted: Scalar, acceptance: Scalar) -> Scalar:
+    """Mean drafted tokens that a step accepts: a + a^2 + ... + a^n = a (1 - a^n)/(1 - a), n at a = 1.
+
+    A drafted token counts only if all before it were accepted [Leviathan et al. 2023, arXiv:2211.17192, eq. 1].
+    """
+    sure = acceptance >= 1
+    a = jnp.where(sure, 0.5, acceptance)
+    return jnp.where(sure, drafted, a * (1 - a**drafted) / (1 - a))
