@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from clustermodel._types import Scalar
 from clustermodel.economics.levelized import HourCost, holding_price, owned_cost, per_sold, rented_cost
 from clustermodel.economics.tokens import TokenRates, UnitCost, holding_cost, token_costs
-from clustermodel.physics.chassis import InletPower, it_power
+from clustermodel.physics.chassis import InletPower, system_power
 from clustermodel.physics.deployment import Deployment
-from clustermodel.physics.power import BoardPower, Phases, Utilisation, mean_power, phase_power
+from clustermodel.physics.power import BoardPower, Phases
 from clustermodel.serving.load import Load
 from clustermodel.serving.placement import placed
+from clustermodel.serving.power import replica_power, tier_reads
 from clustermodel.serving.prefix import cache_tier, token_cache_bytes
 from clustermodel.serving.steady import ServingPoint, closed_loop
 from clustermodel.specs import Site, Terms, quantity
@@ -44,9 +45,8 @@ def evaluate(deployment: Deployment, load: Load, money: Money) -> Evaluation:
     """Serve `load`, draw power, pay the bill and share it out among the tokens."""
     deployment = placed(deployment, load)
     point = closed_loop(deployment, load)
-    board, board_power = _board(deployment, point, money.board)
-    chassis = deployment.system.chassis
-    inlet = it_power(chassis, board_power, chassis.accelerators)
+    board, board_power = replica_power(money.board, deployment, load, point)
+    inlet = system_power(deployment.system, board_power, tier_reads(deployment, load, point))
     hour = _hour(deployment, money, inlet.total)
     carried = carried_accelerators(deployment)
     tier = cache_tier(deployment)
@@ -80,19 +80,3 @@ def carried_accelerators(deployment: Deployment) -> Scalar:
 def token_rates(point: ServingPoint, load: Load) -> TokenRates:
     """Tokens per second of the replica by class."""
     return TokenRates(point.request_rate * load.uncached, point.request_rate * load.cached, point.output_rate)
-
-
-def _board(deployment: Deployment, point: ServingPoint, board: BoardPower) -> tuple[Phases, Scalar]:
-    """Board power by phase from the rates really achieved, and its mean over the step."""
-    before = jnp.maximum(point.time.prefill + point.time.reload, 1e-12)
-    prefill, decode = point.prefill_demand, point.decode_demand
-    several = jnp.where(deployment.layout.n_accelerators > 1, 1.0, 0.0)
-    power = phase_power(
-        board,
-        Utilisation(prefill.arithmetic / before, prefill.traffic / before),
-        Utilisation(decode.arithmetic / point.time.decode, decode.traffic / point.time.decode),
-        several,
-    )
-    zero = jnp.zeros_like(before)
-    spent = Phases(point.time.prefill + point.time.reload, point.time.decode, zero, zero)
-    return power, mean_power(power, spent)

@@ -13,6 +13,7 @@ from clustermodel.physics.power import (
     executed_work,
     phase_power,
 )
+from clustermodel.physics.tiers import Tiers
 from clustermodel.physics.work import Demand, Tokens
 from clustermodel.serving.load import Load
 from clustermodel.serving.steady import ServingPoint
@@ -90,6 +91,13 @@ def replica_power(
     time = Phases(point.time.prefill + point.time.reload, point.time.decode, none, none)
     mean = serving_power(board, work.total, point.tpot, is_multi)
     return power_by_phase(board, work, time, is_multi), mean
+
+
+def tier_reads(deployment: Deployment, load: Load, point: ServingPoint) -> Tiers:
+    """B/s that decoding reads from each tier of memory, per accelerator; none where nothing is placed."""
+    if deployment.placement is None:
+        return jnp.zeros_like(deployment.accelerator.memory.capacity)
+    return deployment.placement.read / (point.tpot * (1 + load.accepted_tokens))
 
 
 def power_by_phase(board: BoardPower, work: ServingWork, time: Phases, is_multi: Scalar) -> Phases:
