@@ -21,7 +21,7 @@ WALLS = {
     "interconnect": "links between accelerators take most of a step",
     "host_overhead": "launches and the host take most of a step",
     "prefill": "prefill takes most of a step",
-    "tier_bandwidth": "reloading cached prefixes takes most of a step",
+    "tier_bandwidth": "reading farther memory takes most of a step",
     "slo_ttft": "cheaper points are slower than --max-ttft-ms",
     "slo_tpot": "cheaper points are slower than --max-tpot-ms",
 }
@@ -82,6 +82,12 @@ def _price(answer: Answer) -> Text:
     return text
 
 
+def _percentiles(latency: Mapping[str, Any]) -> str:
+    levels = ("p50", "p90", "p99")
+    first, each = (" / ".join(figure(latency[name][q]) for q in levels) for name in ("ttft_ms", "tpot_ms"))
+    return f"{first} ms to the first token, {each} ms a token at 50 / 90 / 99 % of requests"
+
+
 def _facts(answer: Answer) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, fact in _sentences(answer):
@@ -97,6 +103,8 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{n['ttft_ms']} ms to the first token, {n['tpot_ms']} ms a token (physical bound "
         f"{figure(answer['bounds']['tpot_ms'])}): {n['interactivity_tok_s_user']} tok/s a user",
     )
+    if answer.get("latency"):
+        yield "percentiles", _percentiles(answer["latency"])
     yield (
         "throughput",
         f"{n['output_tok_s_per_accelerator']} output tok/s per accelerator, "
