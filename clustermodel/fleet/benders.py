@@ -51,10 +51,11 @@ class Effort:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Point:
-    """A fleet and its cost in scaled money."""
+    """A fleet, its cost in scaled money, and the values of the thetas that go with it."""
 
     x: np.ndarray | None = None
     cost: float = np.inf
+    thetas: np.ndarray | None = None
 
 
 class Benders:
@@ -85,7 +86,7 @@ class Benders:
             trial = self._towards(start.x)
             recourse = self.price(trial, full)
             self.best = min(self.best, self.point(trial, recourse, full), key=lambda point: point.cost)
-            self._tell("scenarios", self.best)
+            self.tell("scenarios", self.best)
             if relative_gap(self.lower, self.best.cost) <= self.effort.gap:
                 return Status.OPTIMAL
             if self.spent():
@@ -104,7 +105,7 @@ class Benders:
             trial = answer.x if best.x is None else best.x + STEP * (answer.x - best.x)
             recourse = price(trial, sample)
             best = min(best, self.point(trial, recourse, sample), key=lambda point: point.cost)
-            self._tell("outline", best)
+            self.tell("outline", best)
             if relative_gap(self.lower, best.cost) <= gap:
                 return Status.OPTIMAL, best
             if self.spent():
@@ -133,17 +134,22 @@ class Benders:
     def point(self, trial: np.ndarray, recourse: Recourse, sample: Sample) -> Point:
         """The trial with its cost on a sample."""
         program, cost = self.program, recourse.upper
-        total = (1 - program.omega) * float(np.sum(sample.weight * cost))
+        mean, tail = np.sum(sample.weight * cost, axis=0), 0.0
         if program.omega > 0:
             loss = cost.sum(axis=1) + sample.offset
-            total += program.omega * float(tail_weights(loss, sample.probability, program.alpha) @ loss)
-        return Point(trial, float(program.cost @ trial) + total)
+            tail = float(tail_weights(loss, sample.probability, program.alpha) @ loss)
+        total = program.cost @ trial + (1 - program.omega) * mean.sum() + program.omega * tail
+        return Point(trial, float(total), np.append(mean, tail))
 
     def spent(self) -> bool:
         """Whether time or iterations are over, or somebody asked to stop."""
-        seconds = time.perf_counter() - self.started
-        over = seconds > self.effort.seconds or self.iterations >= self.effort.iterations
+        over = self.left <= 0 or self.iterations >= self.effort.iterations
         return over or self.effort.stop()
+
+    @property
+    def left(self) -> float:
+        """Seconds that may still be spent."""
+        return self.effort.seconds - (time.perf_counter() - self.started)
 
     def solution(self, status: Status) -> Solution:
         """The best fleet with its bounds and the master's prices."""
@@ -162,7 +168,7 @@ class Benders:
     def _towards(self, x: np.ndarray) -> np.ndarray:
         return x if self.best.x is None else self.best.x + STEP * (x - self.best.x)
 
-    def _tell(self, phase: str, point: Point) -> None:
+    def tell(self, phase: str, point: Point) -> None:
         seconds = time.perf_counter() - self.started
         self.effort.watcher(Progress(phase, self.iterations, self.lower, point.cost, seconds))
 

@@ -147,14 +147,14 @@ def column_costs(problem: FleetProblem, layout: Columns) -> np.ndarray:
     for column, index, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
         lot = layout.lots[index]
         if lot.order >= 0:
-            sold = _resale(problem, lot, int(period)) * horizon.discount[period]
+            sold = resale(problem, lot, int(period)) * horizon.discount[period]
             cost[column] = residual[lot.order, lot.asset] - sold
     standing = (assets.standing_cost * discount * seconds).ravel()
     return cost + in_service(problem, layout).T @ standing
 
 
-def _resale(problem: FleetProblem, lot: Lot, period: int) -> float:
-    """USD for a system sold at the start of `period`: the residual rule with the life left then."""
+def resale(problem: FleetProblem, lot: Lot, period: int) -> float:
+    """USD for a system of a lot sold at the start of `period`: the residual rule with the life left then."""
     assets = problem.assets
     left = np.clip((lot.first + assets.life[lot.asset] - period) / assets.life[lot.asset], 0, 1)
     return float(assets.resale[lot.asset] * assets.price[lot.order, lot.asset] * left)

@@ -29,6 +29,7 @@ class Status(enum.Enum):
 _MEANING = {
     _STATUS.kOptimal: Status.OPTIMAL,
     _STATUS.kTimeLimit: Status.TIME_LIMIT,
+    _STATUS.kObjectiveTarget: Status.OPTIMAL,
     _STATUS.kInterrupt: Status.INTERRUPTED,
     _STATUS.kHighsInterrupt: Status.INTERRUPTED,
     _STATUS.kInfeasible: Status.INFEASIBLE,
@@ -101,17 +102,19 @@ def _swallow_banner() -> None:
 
 
 def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:
-    """Run HiGHS as it stands; `stop` is asked now and then whether to give up."""
+    """Run HiGHS as it stands; branch and bound asks `stop` now and then whether to give up."""
     started = time.perf_counter()
+    ask = lambda event: event.interrupt() if stop is not None and stop() else None
     if stop is not None:
-        model.cbMipInterrupt.subscribe(lambda event: event.interrupt() if stop() else None)
+        model.cbMipInterrupt.subscribe(ask)
     model.run()
+    if stop is not None:
+        model.cbMipInterrupt.unsubscribe(ask)
     info, solution = model.getInfo(), model.getSolution()
-    whole = info.mip_node_count >= 0
     return Answer(
         status=_MEANING.get(model.getModelStatus(), Status.FAILED),
         objective=info.objective_function_value,
-        bound=info.mip_dual_bound if whole else info.objective_function_value,
+        bound=info.mip_dual_bound if info.mip_node_count >= 0 else info.objective_function_value,
         x=np.array(solution.col_value),
         row_dual=np.array(solution.row_dual),
         column_dual=np.array(solution.col_dual),
@@ -119,10 +122,17 @@ def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:
     )
 
 
-def solve(program: LinearProgram, **options: object) -> Answer:
+def solve(program: LinearProgram, stop: Callable[[], bool] | None = None, **options: object) -> Answer:
     """Solve once: simplex where everything is continuous, branch and bound otherwise."""
     options.setdefault("solver", "choose" if program.integer.any() else "simplex")
-    return run(highs_model(program, **options))
+    return run(highs_model(program, **options), stop)
+
+
+def start_from(model: highspy.Highs, x: np.ndarray) -> None:
+    """Tell branch and bound about a feasible point."""
+    known = highspy.HighsSolution()
+    known.col_value = x.tolist()
+    model.setSolution(known)
 
 
 def _finite(bounds: np.ndarray) -> np.ndarray:

@@ -21,9 +21,8 @@ from clustermodel.fleet.dispatch import Dispatch, Multipliers, Supply
 
 ITERATIONS = 60
 TOLERANCE = 1e-9
-"""Of complementarity, in units of the cost of serving nothing."""
-RESIDUAL = 1e-7
-"""Of the constraints, which the repair restores; the last digits drown in the condition of the equations."""
+"""Of complementarity, in units of the cost of serving nothing. Residuals fall with it until the condition of the
+equations stops them; the repair removes what is left, and the bounds tell what it cost."""
 BACKOFF = 0.995
 """Share of the way to the boundary that a step may go."""
 REGULARISATION = 1e-14
@@ -241,16 +240,17 @@ def step(program: Program, s: State) -> State:
         _only(allowed.boxed, _map(lambda g, d, e: centre - g + d * e, high_gap, first.x.boxed, first.high)),
     )
     ahead, back = _reach(s, room, second)
-    small = (gap < TOLERANCE) & (_largest(primal) < RESIDUAL) & (_largest(dual) < RESIDUAL)
     moved = lambda length, value, change: _map(lambda v, d: v + BACKOFF * length * d, value, change)
-    return State(
+    new = State(
         moved(ahead, s.x, second.x),
         moved(back, s.price, second.price),
         moved(back, s.low, second.low),
         moved(back, s.high, second.high),
-        small | (s.iteration + 1 >= ITERATIONS),
+        (gap < TOLERANCE) | (s.iteration + 1 >= ITERATIONS),
         s.iteration + 1,
     )
+    sound = jnp.isfinite(_total(new.x) + _total(new.low))  # else the last state is as good as it gets
+    return _map(lambda after, before: jnp.where(sound, after, before), new, _stopped(s))
 
 
 _map = jax.tree.map
@@ -258,6 +258,10 @@ _map = jax.tree.map
 
 def _only(mask: Any, values: Any) -> Any:
     return _map(lambda ok, value: jnp.where(ok, value, 0), mask, values)
+
+
+def _stopped(s: State) -> State:
+    return State(s.x, s.price, s.low, s.high, jnp.array(True), s.iteration)
 
 
 def _with_boxed(columns: Columns, boxed: Boxed) -> Columns:

@@ -1,13 +1,14 @@
 """The master program of the decomposition: first stage, one theta per slot, one for CVaR, and cuts."""
 
 import dataclasses
+from collections.abc import Callable
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
 from clustermodel.fleet.dispatch import Bound
-from clustermodel.fleet.highs import INFINITY, Answer, LinearProgram, highs_model, run
+from clustermodel.fleet.highs import INFINITY, Answer, LinearProgram, highs_model, run, start_from
 from clustermodel.fleet.solution import Prices
 from clustermodel.fleet.two_stage import TwoStage
 
@@ -25,6 +26,17 @@ class Cut:
     constant: float
     slots: np.ndarray
     bound: Bound
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Search:
+    """A box of first-stage decisions and how long to search it."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    gap: float
+    seconds: float
+    stop: Callable[[], bool]
 
 
 class Master:
@@ -52,7 +64,9 @@ class Master:
         """Add cuts as rows."""
         for cut in cuts:
             columns, values, lower = self._row(cut)
-            self.model.addRow(lower, INFINITY, len(columns), columns.astype(np.int32), values)
+            added = self.model.addRow(lower, INFINITY, len(columns), columns.astype(np.int32), values)
+            if added is highspy.HighsStatus.kError:
+                raise FloatingPointError("a cut of the decomposition is not finite")
         self.cuts.extend(cuts)
 
     def _row(self, cut: Cut) -> tuple[np.ndarray, np.ndarray, float]:
@@ -71,6 +85,22 @@ class Master:
         """The master's optimum; `x` is the first stage alone."""
         answer = run(self.model)
         return dataclasses.replace(answer, x=answer.x[: self.program.layout.count])
+
+    def make_whole(self) -> None:
+        """From now on systems are whole numbers."""
+        for column in np.nonzero(self.program.integer)[0]:
+            self.model.changeColIntegrality(int(column), highspy.HighsVarType.kInteger)
+
+    def solve_whole(self, search: Search, start: np.ndarray | None) -> Answer:
+        """Branch and bound within a box, from a feasible point (first stage and thetas) if there is one."""
+        columns = np.arange(self.program.layout.count, dtype=np.int32)
+        self.model.changeColsBounds(len(columns), columns, search.lower, search.upper)
+        self.model.setOptionValue("mip_rel_gap", search.gap)
+        self.model.setOptionValue("time_limit", search.seconds)
+        if start is not None:
+            start_from(self.model, start)
+        answer = run(self.model, search.stop)
+        return dataclasses.replace(answer, x=answer.x[: len(columns)])
 
     def prices(self) -> Prices:
         """Multipliers of the continuous master, carried from the cuts to what they price."""

@@ -135,11 +135,6 @@ def _with_cvar(program: TwoStage, block: SlotBlock, joined: LinearProgram) -> Li
     )
 
 
-def expected_offset(program: TwoStage) -> float:
-    """The part of the offset that the expectation adds to the objective; CVaR carries its own."""
-    return float((1 - program.omega) * program.probability @ program.offset)
-
-
 def prices(program: TwoStage, row_dual: np.ndarray, column_dual: np.ndarray) -> Prices:
     """Read the multipliers of a solved linear program."""
     block, scenarios = slot_block(program), len(program.probability)

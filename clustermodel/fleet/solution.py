@@ -35,7 +35,7 @@ class Solution:
     x: np.ndarray
     lower: float
     upper: float
-    prices: Prices | None
+    prices: Prices | None  # None where there is no solution
     solver: str
     seconds: float
     iterations: int = 0

@@ -82,6 +82,11 @@ class TwoStage:
         """Number of (period, block) pairs."""
         return self.demand.shape[1]
 
+    @property
+    def constant(self) -> float:
+        """What the expectation of the offset adds to the objective; CVaR carries its own share."""
+        return float((1 - self.omega) * self.probability @ self.offset)
+
     def row_matrix(self) -> sp.csr_matrix:
         """The first-stage rows as a matrix."""
         lengths = [len(row.columns) for row in self.rows]
