@@ -53,6 +53,19 @@ def generation(system: Entry[System], catalog: Catalog) -> str:
     return re.sub(r"^grace-|[\d.]+$| ultra$", "", name)
 
 
+def connected(catalog: Catalog, rows: pd.DataFrame) -> pd.Series:
+    """Whether the accelerators of each row's worker have a link to each other, or need none."""
+    systems = {slug: catalog.entry("systems", slug).spec for slug in rows["system"].unique()}
+
+    def reach(system: System) -> float:
+        """Largest group that can talk."""
+        inside = system.scaleup_domain if float(system.accelerator.link_bandwidth) > 0 else 1.0
+        return np.inf if float(system.accelerator.scaleout_bandwidth) > 0 else float(inside)
+
+    largest = rows["system"].map({slug: reach(system) for slug, system in systems.items()})
+    return rows["tp"] * rows["pp"] * rows["dp"] <= largest
+
+
 def levels(catalog: Catalog, rows: pd.DataFrame) -> list[Level]:
     """The groups whose effects apply to each row."""
     generations = {

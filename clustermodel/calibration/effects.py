@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 from clustermodel.catalog import Catalog, ConfigError, did_you_mean
@@ -17,7 +19,6 @@ NEGLIGIBLE = 5e-4  # shifts in link space that change nothing visible
 EFFECTS = ("full", "globals")
 LINKS: dict[str, str] = {field.name: field.metadata["link"] for field in dataclasses.fields(Coefficients)}
 NAMES = tuple(LINKS)
-_LOGIT, _LOG = (np.array([link == kind for link in LINKS.values()]) for kind in ("logit", "log"))
 
 
 Group = tuple[str, ...]
@@ -86,12 +87,15 @@ class CoefficientTable:
         return any((model, engine) == level[:2] for _, model, engine in self.measured)
 
 
+def natural_row(links: Float[Array, "names ..."]) -> Coefficients:
+    """Natural values of one row of link-space values, in the order of `NAMES`."""
+    inverse = {"logit": jax.nn.sigmoid, "log": jnp.exp, "identity": lambda value: value}
+    return Coefficients(*(inverse[link](value) for link, value in zip(LINKS.values(), links, strict=True)))
+
+
 def natural(links: NDArray[np.float64]) -> Coefficients:
     """Natural values of link-space values whose last axis runs over `NAMES`; leading axes stay."""
-    with np.errstate(over="ignore"):
-        logistic, exponential = 1 / (1 + np.exp(-links)), np.exp(links)
-    values = np.where(_LOGIT, logistic, np.where(_LOG, exponential, links))
-    return Coefficients(*(jnp.asarray(column) for column in np.moveaxis(values, -1, 0)))
+    return natural_row(jnp.moveaxis(jnp.asarray(links, dtype=float), -1, 0))
 
 
 def check_effects(effects: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from clustermodel.calibration.deployments import connected
 from clustermodel.calibration.effects import check_effects
 from clustermodel.calibration.layouts import best, open_layouts, splits
 from clustermodel.calibration.observations import read_observations
@@ -46,9 +47,10 @@ def validation(
     rows = read_observations(catalog, data, READERS)
     rows, reasons = answerable(rows)
     rows = with_layouts(catalog, rows, effects, calibration)
-    lost = rows["tp"].isna()
+    lost, apart = rows["tp"].isna(), ~connected(catalog, rows)
     reasons += ["the model fits in no layout of the system"] * int(lost.sum())
-    rows = rows[~lost]
+    reasons += ["no link between the accelerators is known"] * int((apart & ~lost).sum())
+    rows = rows[~lost & ~apart]
     predictions = predict(catalog, rows, effects, calibration)
     lines = comparisons(rows, predictions, seen(catalog, rows))
     unscored = len(rows) - lines["row"].nunique()

@@ -1,0 +1,168 @@
+"""Fit the coefficients of the serving model to the measured rows that ship with the package.
+
+    python -m clustermodel.calibration.fit --out serving.toml
+
+repeats the fit as configs/calibration/serving_fit.toml describes it: shared values first, on all rows; then, with
+those frozen, effects of engine maturity, model and version, shrunk by their priors; then the same for TTFT.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from clustermodel.calibration.deployments import connected, levels
+from clustermodel.calibration.effects import NAMES, CoefficientTable, Group, Shared, load_table, written
+from clustermodel.calibration.hierarchy import Method, Problem, Solution, Term, membership, solve
+from clustermodel.calibration.observations import flags, read_observations
+from clustermodel.calibration.targets import Target, target
+from clustermodel.calibration.validate import READERS, answerable
+from clustermodel.catalog import Catalog, load_catalog
+
+SETTINGS = "serving_fit.toml"
+_GROUP = ["model", "system", "engine", "precision"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """The table after all stages, and how each stage came out."""
+
+    table: CoefficientTable
+    stages: dict[str, tuple[Problem, Solution]]
+
+
+def settings(catalog: Catalog) -> Mapping[str, Any]:
+    """How to fit: configs/calibration/serving_fit.toml."""
+    files = [folder / "calibration" / SETTINGS for folder in catalog.folders]
+    return catalog.table(next((file for file in files if file.exists()), files[-1]))
+
+
+def fit_rows(catalog: Catalog) -> pd.DataFrame:
+    """Rows of the shipped table that can teach something: sound, answerable, without speculation."""
+    rows, _ = answerable(read_observations(catalog, None, READERS))
+    listed = flags(catalog)
+    excluded = rows["id"].isin(listed.loc[listed["use"].eq("exclude"), "id"])
+    broken = rows["flag"].eq("gpu_flag broken")
+    speculative = rows["speculation"].str.startswith("mtp")
+    single = (rows["disaggregated"] <= 0) & rows["tp"].notna()
+    kept = rows[single & ~excluded & ~broken & ~speculative & ~rows["scenario"].str.startswith("mlperf")]
+    return kept[connected(catalog, kept)]
+
+
+def row_weights(rows: pd.DataFrame, how: Mapping[str, Any], weighted: bool) -> np.ndarray:
+    """Groups of like rows weigh alike; some software does not set the shared values."""
+    size = rows.groupby(_GROUP)["id"].transform("size").to_numpy(float)
+    weight = np.sqrt(how["method"]["rows_per_group"] / size)
+    if not weighted:
+        return weight
+    for rule in how["weight"]:
+        column = next(name for name in rule if name not in ("weight", "reason"))
+        weight = np.where(rows[column].eq(rule[column]), weight * rule["weight"], weight)
+    return np.where(rows["layout_assumed"] > 0, 0.0, weight)
+
+
+def stage_terms(stage: Mapping[str, Any], row_groups: Sequence[Mapping[str, Group]]) -> tuple[Term, ...]:
+    """Unknowns of a stage: one for each shared coefficient, one for each effect and group that occurs."""
+    terms = [Term(name, (), float(stage["deviation"])) for row in stage["shared"] for name in row["names"]]
+    for effect in stage["effects"]:
+        for kind, deviation in effect.items():
+            if kind != "name":
+                groups = sorted({groups[kind] for groups in row_groups})
+                terms += [Term(effect["name"], group, float(deviation)) for group in groups]
+    return tuple(terms)
+
+
+def stage_problem(
+    catalog: Catalog, table: CoefficientTable, stage: Mapping[str, Any], targets: Sequence[Target]
+) -> Problem:
+    """The least-squares problem of one stage, which starts from `table` and the centres of its priors."""
+    how = settings(catalog)
+    rows = pd.concat([each.rows for each in targets])
+    row_levels = levels(catalog, rows)
+    start = np.stack([table.links(level) for level in row_levels])
+    for row in stage["shared"]:
+        for name in row["names"]:
+            start[:, NAMES.index(name)] += row["centre"] - table.shared[name].value
+    weights = np.concatenate([row_weights(each.rows, how, stage["rows"] == "weighted") for each in targets])
+    terms = stage_terms(stage, [level.groups for level in row_levels])
+    numbers = how["method"]
+    method = Method(
+        numbers["huber"], stage["sigma"], numbers["worst_step"], numbers["iterations"], numbers["tolerance"]
+    )
+    return Problem(tuple(targets), terms, start, membership(terms, row_levels), weights, method)
+
+
+def updated(table: CoefficientTable, stage: Mapping[str, Any], solution: Solution) -> CoefficientTable:
+    """The table with what a stage found: shared values replaced, effects added."""
+    centres = {name: row["centre"] for row in stage["shared"] for name in row["names"]}
+    shared, effects = dict(table.shared), {group: dict(shifts) for group, shifts in table.effects.items()}
+    found = zip(solution.terms, solution.shifts, solution.deviations, strict=True)
+    for term, shift, deviation in found:
+        if not term.group:
+            shared[term.name] = Shared(centres[term.name] + float(shift), float(deviation))
+        else:
+            effects.setdefault(term.group, {})[term.name] = float(shift)
+    return dataclasses.replace(table, shared=shared, effects=effects)
+
+
+def fit(catalog: Catalog, only: Sequence[str] = ()) -> Fitted:
+    """Run all stages (or those named in `only`, on top of the shipped values)."""
+    how, rows, shipped = settings(catalog), fit_rows(catalog), load_table(catalog)
+    triples = read_observations(catalog, None, READERS)[["system", "model", "engine"]]
+    measured = frozenset(map(tuple, triples.drop_duplicates().to_numpy()))
+    wanted = [stage for stage in how["stage"] if not only or stage["name"] in only]
+    table = dataclasses.replace(
+        shipped, effects=shipped.effects if only else {}, measured=measured, title=how["title"]
+    )
+    cache: dict[str, Target] = {}
+    stages = {}
+    for stage in wanted:
+        for name in stage["targets"]:
+            cache.setdefault(name, target(catalog, rows, name))
+        problem = stage_problem(catalog, table, stage, [cache[name] for name in stage["targets"]])
+        solution = solve(problem)
+        table = updated(table, stage, solution)
+        stages[stage["name"]] = (problem, solution)
+    return Fitted(table, stages)
+
+
+def report(fitted: Fitted) -> str:
+    """Median and 90th percentile of the error that each stage leaves, by target, in per cent."""
+    lines = []
+    for name, (problem, solution) in fitted.stages.items():
+        ends = np.cumsum([len(each.measured) for each in problem.targets])[:-1]
+        for each, part in zip(problem.targets, np.split(solution.errors, ends), strict=True):
+            size = np.abs(part) * 100
+            sources = each.rows["source"].to_numpy()
+            for source in dict.fromkeys(sources):
+                mine = size[sources == source]
+                lines.append(
+                    f"{name:14s} {source:28s} n {len(mine):5d}  "
+                    f"median {np.median(mine):5.1f} %  p90 {np.quantile(mine, 0.9):5.1f} %"
+                )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line of the fit."""
+    parser = argparse.ArgumentParser(prog="python -m clustermodel.calibration.fit", description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, help="where to write the coefficients (TOML); default: only report"
+    )
+    parser.add_argument("--configs", type=Path, action="append", default=[], help="own configs folder")
+    asked = parser.parse_args(argv)
+    jax.config.update("jax_enable_x64", True)
+    fitted = fit(load_catalog(asked.configs))
+    print(report(fitted))
+    if asked.out:
+        notes = {"title": fitted.table.title, "source": "configs/measurements/serving.csv"}
+        asked.out.write_text(written(fitted.table, notes), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What the fit compares: log of a predicted time as a function of a row's coefficients, and its gradient."""
+
+import dataclasses
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from clustermodel._types import Scalar
+from clustermodel.calibration.effects import natural_row
+from clustermodel.calibration.predict import KERNELS, Prediction, arguments, kernel
+from clustermodel.catalog import Catalog
+from clustermodel.physics.deployment import Deployment
+
+_MS = 1e-3
+
+
+def _tpot(found: Prediction) -> Scalar:
+    return found.tpot
+
+
+def _ttft(found: Prediction) -> Scalar:
+    return found.ttft
+
+
+def _time_per_token(found: Prediction) -> Scalar:
+    return 1 / found.output_rate
+
+
+TARGETS: dict[str, tuple[str, str, float, Callable[[Prediction], Scalar]]] = {
+    "closed tpot": ("closed", "tpot_ms", _MS, _tpot),
+    "closed ttft": ("closed", "ttft_ms", _MS, _ttft),
+    "static tpot": ("static", "tpot_ms", _MS, _tpot),
+    "pools tpot": ("pools", "tpot_ms", _MS, _tpot),
+    "offline time": ("offline", "output_tok_s_per_accelerator", -1.0, _time_per_token),
+}
+"""Name -> kernel, measured column, factor to seconds (-1: seconds are its inverse), and what is predicted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Rows of one kernel and quantity, ready to be evaluated at any coefficients."""
+
+    rows: pd.DataFrame
+    measured: NDArray[np.float64]  # log seconds
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    gradient: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+def target(catalog: Catalog, rows: pd.DataFrame, name: str) -> Target:
+    """The rows among `rows` that have this target."""
+    kind, column, scale, quantity = TARGETS[name]
+    mine = rows[(kernel(rows) == kind) & (rows[column] > 0)]
+    fixed = arguments(catalog, mine, "globals", None)
+    seconds = mine[column] * scale if scale > 0 else 1 / mine[column]
+
+    def log_time(links: Float[Array, " names"], *args: eqx.Module) -> Scalar:
+        return jnp.log(quantity(KERNELS[kind](*(_with_links(arg, links, kind) for arg in args))))
+
+    many, both = jax.jit(jax.vmap(log_time)), jax.jit(jax.vmap(jax.value_and_grad(log_time)))
+
+    def value(links: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(many(jnp.asarray(links), *fixed))
+
+    def gradient(links: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        logs, slopes = both(jnp.asarray(links), *fixed)
+        return np.asarray(logs), np.asarray(slopes)
+
+    return Target(mine, np.log(seconds.to_numpy(float)), value, gradient)
+
+
+def _with_links(part: eqx.Module, links: Float[Array, " names"], kind: str) -> eqx.Module:
+    """The argument of a kernel with other coefficients, wherever it holds a deployment."""
+    coefficients = natural_row(links)
+
+    def replaced(deployment: Deployment) -> Deployment:
+        changed = eqx.tree_at(lambda d: d.coefficients, deployment, coefficients)
+        if kind != "offline":
+            return changed
+        return eqx.tree_at(lambda d: d.engine.max_num_seqs, changed, coefficients.offline_sequences)
+
+    is_deployment = lambda node: isinstance(node, Deployment)
+    return jax.tree.map(
+        lambda node: replaced(node) if is_deployment(node) else node, part, is_leaf=is_deployment
+    )
