@@ -41,20 +41,19 @@ class Activities(eqx.Module):
         return self.main.share * self.main.power(board) + self.prefill.share * self.prefill.power(board)
 
 
-def activities(catalog: Catalog, rows: pd.DataFrame, padding_rows: float) -> Activities:
+def activities(catalog: Catalog, rows: pd.DataFrame, padding_rows: float | Rows) -> Activities:
     """Utilisation of every row from its measured throughput and its mean running sequences.
 
     The time of an iteration is batch / throughput: what a step really took, not what the model predicts.
     """
-    ready = rows.assign(engine=rows["engine"].replace("", DEFAULT_ENGINE), concurrency=rows["batch"])
     output = _array(rows["output_tok_s_per_accelerator"] * rows["n_accelerators"])
     workers = _array(rows["prefill_workers"].fillna(0.0)) * _array(rows["disaggregated"])
-    padding = jnp.full(len(rows), padding_rows)
-    deployment, load = _assembled(catalog, ready)
+    padding = jnp.broadcast_to(jnp.asarray(padding_rows, dtype=float), (len(rows),))
+    deployment, load = replicas(catalog, rows)
     batch, context = _array(rows["batch"] / rows["workers"]), _array(rows["context"])
     work = jax.jit(jax.vmap(serving_work))(deployment, load, batch, context, padding)
     need = jax.tree.map(lambda both, alone: jnp.where(workers > 0, alone, both), work.total, work.decode)
-    pool, requests = _assembled(catalog, _prefill_workers(ready))
+    pool, requests = replicas(catalog, _prefill_workers(rows))
     request = jax.jit(jax.vmap(request_work))(pool, requests, padding)
     interval = load.osl * jnp.maximum(workers, 1.0) / output
     share = workers * pool.layout.n_accelerators / _array(rows["n_accelerators"])
@@ -64,8 +63,10 @@ def activities(catalog: Catalog, rows: pd.DataFrame, padding_rows: float) -> Act
     )
 
 
-def _assembled(catalog: Catalog, rows: pd.DataFrame) -> tuple[Deployment, Load]:
-    batch = assemble(catalog, rows)
+def replicas(catalog: Catalog, rows: pd.DataFrame, effects: str = "full") -> tuple[Deployment, Load]:
+    """One replica of every row, with its mean running sequences in flight."""
+    ready = rows.assign(engine=rows["engine"].replace("", DEFAULT_ENGINE), concurrency=rows["batch"])
+    batch = assemble(catalog, ready, effects)
     hits = _array(rows["prefix_hit_rate"])
     return batch.deployment, eqx.tree_at(lambda load: load.prefix_hit_rate, batch.load, hits)
 

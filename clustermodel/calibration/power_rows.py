@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clustermodel.calibration.observations import Names, complete, names, read_observations, shipped
+from clustermodel.calibration.observations import (
+    CLOSED_LOOP,
+    Names,
+    complete,
+    names,
+    read_observations,
+    shipped,
+)
 from clustermodel.calibration.power import assumed
 from clustermodel.calibration.published import PRECISIONS
 from clustermodel.calibration.silicon import LENGTH_RATIO
@@ -74,6 +81,7 @@ def own_rows(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
     """Rows of configs/measurements/power.csv."""
     rows = complete(raw)
     rows["system"], rows["model"] = known.system(rows["system"]), known.model(rows["model"])
+    rows["scenario"] = rows["scenario"].where(rows["scenario"].ne(""), CLOSED_LOOP)
     return _with_extras(rows, raw, _numbers(raw, "output_tok_s"))
 
 
@@ -98,6 +106,7 @@ def study_rows(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
                 "kv_precision": raw["source_id"].map({"mlenergy_v3": "bf16", "mlenergy_v2": "bf16"}),
                 "speculation": _speculation(raw["engine"].astype(str) + notes),
                 "flag": _flag(raw),
+                "scenario": CLOSED_LOOP,
                 "source": raw["source_id"].str.replace("_", "-"),
                 "n_accelerators": n,
                 "tp": (n / dp).mask(split, WORKER),
