@@ -116,7 +116,7 @@ def read_observations(catalog: Catalog, data: Path | None, readers: Mapping[str,
     reader = next((read for column, read in readers.items() if column in raw.columns), own_format)
     rows = reader(raw, known)
     if "flagged" in raw.columns:
-        flagged = ~raw["flagged"].fillna("").astype(str).isin(["", "0", "0.0", "False"])
+        flagged = ~raw["flagged"].astype(object).fillna("").astype(str).isin(["", "0", "0.0", "False"])
         rows["flag"] = rows["flag"].where(~flagged | rows["flag"].ne(""), "flagged by the table")
     return with_flags(with_known_facts(rows, shipped_rows(catalog)), flags(catalog))
 
@@ -151,7 +151,7 @@ def complete(rows: pd.DataFrame) -> pd.DataFrame:
     filled = pd.DataFrame(index=rows.index)
     for name in TEXT:
         column = rows[name] if name in rows else pd.Series("", index=rows.index)
-        filled[name] = column.fillna("").astype(str).str.strip()
+        filled[name] = column.astype(object).fillna("").astype(str).str.strip()
     for name in NUMBERS:
         column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
         filled[name] = (
