@@ -125,6 +125,21 @@ def test_csv_of_a_comparison_has_one_row_a_system():
     assert float(table[0]["memory.weights_gb"]) > 0
 
 
+def test_validate_scores_a_table_and_writes_its_rows_apart(tmp_path):
+    shipped = (CONFIGS / "measurements" / "serving.csv").read_text().splitlines()
+    data, rows = tmp_path / "mine.csv", tmp_path / "rows.csv"
+    data.write_text("\n".join(shipped[:9]))
+    result = invoke("validate", "--data", data, "--out", rows, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    lines = list(csv.DictReader(io.StringIO(rows.read_text())))
+    assert "rows" not in found
+    assert list(lines[0]) == ["id", "metric", "mode", "measured", "predicted", "bound", "seen", "flagged"]
+    for group in (each for each in found["groups"] if each["by"] == "all"):
+        kept = [row for row in lines if row["metric"] == group["metric"] and row["flagged"] == "0"]
+        assert len(kept) == group["n"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "hint"),
     [

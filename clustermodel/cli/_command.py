@@ -48,7 +48,8 @@ class Ask:
 
     def answer(self, kind: str, **fields: Any) -> Answer:
         """An answer that echoes the options; what the chain answers comes with its own echo."""
-        return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": self.options, **fields}
+        head = {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": self.options}
+        return head | fields
 
     def say(self, text: str) -> None:
         """Talk, unless the user asked for quiet."""
@@ -56,22 +57,28 @@ class Ask:
             print(text, file=sys.stderr)
 
 
-def command(*options: Option | Argument) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
+def command(
+    *options: Option | Argument, detail: str = ""
+) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
     """Make a typer command of a function from `Ask` to an answer.
 
     The command takes `options` and the shared ones, computes in float64, and writes the answer in the form
-    and to the place that the user chose, all of it or nothing.
+    and to the place that the user chose, all of it or nothing. `detail` names a long list in the answer that
+    goes to `--out` alone, while the rest goes to standard output.
     """
 
     def decorate(answer: Callable[[Ask], Answer]) -> Callable[..., None]:
         @functools.wraps(answer)
         def run(quiet: bool, **given: Any) -> None:
-            destination = _output.Destination.of(given["format"], given["out"])
+            outputs = _output.destinations(given["format"], given["out"], detail)
             _compute_in_float64()
             ask = Ask(given, quiet)
-            destination.write(answer(ask))
-            if destination.path is not None:
-                ask.say(f"wrote {destination.path}")
+            with _output.working(quiet):
+                found = answer(ask)
+            for destination in outputs:
+                destination.write(found)
+            if given["out"]:
+                ask.say(f"wrote {given['out']}")
 
         setattr(run, "__signature__", _signature(options))  # noqa: B010
         run.__annotations__ = {}

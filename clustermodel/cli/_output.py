@@ -1,5 +1,6 @@
 """Where an answer goes: standard output or a file, as a table, strict JSON or CSV; all of it or nothing."""
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -8,7 +9,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import typer
 from rich.console import Console
 
 from clustermodel.report import rows, tables
+
+Answer = Mapping[str, Any]
 
 WIDTH = 100
 """Columns that a table may use; a terminal may have fewer."""
@@ -26,39 +30,60 @@ _LiteralConsole = functools.partial(Console, highlight=False, markup=False, emoj
 
 @dataclasses.dataclass(frozen=True)
 class Destination:
-    """The form of the answer and the file it goes to, if any."""
+    """A form, a file or standard output, and which part of an answer goes there."""
 
-    format: str
+    form: str
     path: Path | None
+    part: Callable[[Answer], Answer] = dict
 
-    @classmethod
-    def of(cls, form: str | None, path: Path | None) -> "Destination":
-        """Settle the form, by the file's suffix where none was asked for; refuse a file that can't be."""
-        suffix = path.suffix.removeprefix(".") if path else ""
-        if path is not None:
-            _refuse_unwritable(path)
-        return cls(form or (suffix if suffix in ("json", "csv") else "table"), path)
-
-    def write(self, answer: Mapping[str, Any]) -> None:
-        """Write the whole answer."""
+    def write(self, answer: Answer) -> None:
+        """Write the part, all of it or nothing."""
+        text = {"json": _json, "csv": _csv, "table": _table}[self.form]
         if self.path is not None:
-            write_whole(self.path, self._text(answer))
-        elif self.format == "table" and sys.stdout.isatty():
+            write_whole(self.path, text(self.part(answer)))
+        elif self.form == "table" and sys.stdout.isatty():
             screen = shutil.get_terminal_size().columns
-            _print(answer, _LiteralConsole(width=min(screen, WIDTH)))
+            _print(self.part(answer), _LiteralConsole(width=min(screen, WIDTH)))
         else:
-            sys.stdout.write(self._text(answer))
+            sys.stdout.write(text(self.part(answer)))
         sys.stdout.flush()
 
-    def _text(self, answer: Mapping[str, Any]) -> str:
-        return {"json": _json, "csv": _csv, "table": _table}[self.format](answer)
+
+def destinations(form: str | None, path: Path | None, detail: str) -> list[Destination]:
+    """Where an answer goes; refuses a file that can't be before anything is computed.
+
+    The suffix of the file is its form where none was asked for. An answer with a `detail` sends that list to
+    the file, in the form of the suffix, and everything else to standard output.
+    """
+    suffix = path.suffix.removeprefix(".") if path else ""
+    by_suffix = suffix if suffix in ("json", "csv") else None
+    if path is not None:
+        _refuse_unwritable(path)
+    if not detail:
+        return [Destination(form or by_suffix or "table", path)]
+
+    def summary(answer: Answer) -> Answer:
+        return {name: value for name, value in answer.items() if name != detail}
+
+    def rows_only(answer: Answer) -> Answer:
+        return {"kind": f"{answer['kind']}_{detail}", detail: answer[detail]}
+
+    files = [Destination(by_suffix or "csv", path, rows_only)] if path else []
+    return [*files, Destination(form or "table", None, summary)]
 
 
-def _json(answer: Mapping[str, Any]) -> str:
+def working(quiet: bool) -> AbstractContextManager[Any]:
+    """A sign of life on a terminal while an answer is computed."""
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return Console(stderr=True).status("computing")
+
+
+def _json(answer: Answer) -> str:
     return json.dumps(rows.plain(answer), indent=2, allow_nan=False) + "\n"
 
 
-def _csv(answer: Mapping[str, Any]) -> str:
+def _csv(answer: Answer) -> str:
     text, table = io.StringIO(), rows.rows(answer)
     writer = csv.DictWriter(text, rows.columns(table), lineterminator="\n")
     writer.writeheader()
@@ -66,13 +91,13 @@ def _csv(answer: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _table(answer: Mapping[str, Any]) -> str:
+def _table(answer: Answer) -> str:
     text = io.StringIO()
     _print(answer, _LiteralConsole(file=text, width=WIDTH, color_system=None))
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().split("\n")[:-1])
 
 
-def _print(answer: Mapping[str, Any], console: Console) -> None:
+def _print(answer: Answer, console: Console) -> None:
     console.print(*tables.parts(answer), sep="\n")
 
 

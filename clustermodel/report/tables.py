@@ -14,6 +14,7 @@ from clustermodel.report.figures import count, words
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
+from clustermodel.report.validation import scores
 
 Answer = Mapping[str, Any]
 
@@ -23,6 +24,7 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "frontier": curves,
     "catalog_entry": entry,
     "catalog_sources": sources,
+    "validate": scores,
 }
 _AS_WRITTEN = ("year",)
 """Numbers that are names: no thousands, no rounding."""
