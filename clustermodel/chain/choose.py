@@ -96,8 +96,8 @@ def does_not_fit(setup: Setup, grid: Grid) -> str:
     memory = grid.evaluations.point.memory
     counts = np.asarray([shape[0] * shape[1] * shape[2] for shape in grid.shapes])
     roomiest = int(np.argmax(np.asarray(memory.cache_room)))
-    n, usable = int(counts[roomiest]), _usable(setup)
-    weights = float(np.asarray(memory.weights)[roomiest])
+    weights, room = (float(np.asarray(each)[roomiest]) for each in (memory.weights, memory.cache_room))
+    n, usable = int(counts[roomiest]), weights + room / float(setup.engine.spec.memory_fraction)
     total = float(np.min(np.asarray(memory.weights) * counts))
     sequence = float(np.asarray(memory.per_sequence)[roomiest])
     need = math.ceil(total / max(usable - sequence, 1.0)) if usable > sequence else None
@@ -108,12 +108,6 @@ def does_not_fit(setup: Setup, grid: Grid) -> str:
         f"weights and {sequence / GB:.2f} GB of cache per sequence on each accelerator, {usable / GB:.1f} GB "
         f"are usable; binding limit: capacity. {cure}"
     )
-
-
-def _usable(setup: Setup) -> float:
-    """Bytes of one accelerator for weights and cache."""
-    engine, capacity = setup.engine.spec, float(setup.system.spec.accelerator.hbm_capacity)
-    return float(engine.usable_fraction) * capacity - float(engine.workspace)
 
 
 def _cure(setup: Setup, need: int | None, tried: int) -> str:

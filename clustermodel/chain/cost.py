@@ -142,10 +142,23 @@ def memory_fields(setup: Setup, memory: MemoryUse, point: ServingPoint) -> dict[
         "kv_room_gb": float(memory.cache_room) / _GB,
         "sequences_that_fit": float(memory.sequences),
         "tiers": [
-            {"capacity_gb": float(tiers.capacity[i]) / _GB, "bandwidth_gb_s": float(tiers.bandwidth[i]) / _GB}
+            {
+                "kind": setup.system.words["tiers"][i],
+                "capacity_gb": float(tiers.capacity[i]) / _GB,
+                "bandwidth_gb_s": float(tiers.bandwidth[i]) / _GB,
+                **_in_tier(memory, i),
+            }
             for i in present
         ],
     }
+
+
+def _in_tier(memory: MemoryUse, tier: int) -> dict[str, float | None]:
+    """Running data of one tier (GB) and the share of it that a decode step reads; only where it is placed."""
+    if memory.placement is None:
+        return {}
+    stored, read = float(memory.placement.stored[tier]), float(memory.placement.read[tier])
+    return {"running_gb": stored / _GB, "touched_fraction": read / stored if stored > 0 else None}
 
 
 def binding_limit(setup: Setup, choice: Choice, resource_time: dict[str, float]) -> str:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.physics.coefficients import Coefficients
+from clustermodel.physics.tiers import Placement
 from clustermodel.specs import Accelerator, Engine, Model, System, quantity
 
 
@@ -52,6 +53,7 @@ class Deployment(eqx.Module):
     layout: Layout
     engine: Engine
     coefficients: Coefficients
+    placement: Placement | None = None  # None: everything that runs lives in the nearest tier
 
     @property
     def accelerator(self) -> Accelerator:
@@ -65,3 +67,9 @@ class Deployment(eqx.Module):
         """
         inside = ranks <= self.system.scaleup_domain
         return jnp.where(inside, self.accelerator.link_bandwidth, self.accelerator.scaleout_bandwidth)
+
+    def read_rate(self, kind: str) -> Scalar:
+        """Bandwidth at which dense weights, experts, head or cache are read where they lie (B/s)."""
+        if self.placement is None:
+            return self.accelerator.hbm_bandwidth * self.accelerator.memory.efficiency[..., 0]
+        return getattr(self.placement, kind).rate

@@ -79,7 +79,7 @@ def _dense(d: Deployment, tokens: Tokens) -> Demand:
     count, f, per_rank = transformer.weights(d.model), d.formats, rank_tokens(d, tokens) / d.layout.dp
     stored = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes
     arithmetic = 2 * per_rank * (count.attention / f.attention_rate + count.ffn / f.ffn_rate)
-    return Demand(stored / d.layout.tp / d.accelerator.hbm_bandwidth, arithmetic / d.layout.tp)
+    return Demand(stored / d.layout.tp / d.read_rate("dense"), arithmetic / d.layout.tp)
 
 
 def _experts(d: Deployment, tokens: Tokens) -> Demand:
@@ -87,7 +87,7 @@ def _experts(d: Deployment, tokens: Tokens) -> Demand:
     touched = transformer.expert_coverage(d.model, routed, d.coefficients.coverage_skew)
     active = count * transformer.routed_share(d.model)
     return Demand(
-        count * touched * d.formats.expert_bytes / d.layout.stage / d.accelerator.hbm_bandwidth,
+        count * touched * d.formats.expert_bytes / d.layout.stage / d.read_rate("experts"),
         2 * routed * active / d.layout.stage / d.formats.expert_rate,
     )
 
@@ -97,7 +97,7 @@ def _head(d: Deployment, tokens: Tokens) -> Demand:
     outputs = tokens.decode * tokens.verified / d.layout.pp / d.layout.dp
     used = jnp.where(tokens.decode > 0, 1.0, 0.0)
     return Demand(
-        used * shard * d.formats.head_bytes / d.accelerator.hbm_bandwidth,
+        used * shard * d.formats.head_bytes / d.read_rate("head"),
         2 * outputs * shard / d.formats.wide_rate,
     )
 
@@ -108,7 +108,7 @@ def _attention(d: Deployment, tokens: Tokens) -> Demand:
     per_head = transformer.attended(d.model, tokens.context) * transformer.decode_attention_flops(d.model)
     heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
     return Demand(
-        sequences * read.total / cache_shards(d) / d.accelerator.hbm_bandwidth,
+        sequences * read.total / cache_shards(d) / d.read_rate("cache"),
         sequences * tokens.verified * heads * per_head / d.formats.wide_rate,
     )
 

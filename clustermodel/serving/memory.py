@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from clustermodel._types import Scalar
 from clustermodel.physics import transformer
 from clustermodel.physics.deployment import Deployment
+from clustermodel.physics.tiers import Placement
 from clustermodel.physics.work import cache_shards
 from clustermodel.serving.load import Load
 
@@ -20,6 +21,7 @@ class MemoryUse(eqx.Module):
     sequences: Scalar  # of the whole replica
     capacity: Scalar  # of the accelerator's nearest tier
     fits: Scalar  # 1 where at least one sequence fits, else 0
+    placement: Placement | None = None  # of running data over the tiers, where farther ones are in question
 
 
 def weight_bytes(deployment: Deployment) -> Scalar:
@@ -30,18 +32,34 @@ def weight_bytes(deployment: Deployment) -> Scalar:
     return (dense / layout.tp + count.experts * f.expert_bytes / layout.stage) / layout.pp
 
 
+def workspace(deployment: Deployment) -> Scalar:
+    """What the engine keeps for itself (B): its usual need, less on small memories such as SRAM."""
+    engine = deployment.engine
+    return jnp.minimum(engine.workspace, engine.workspace_share * deployment.accelerator.hbm_capacity)
+
+
+def kept_cache(deployment: Deployment, load: Load) -> Scalar:
+    """Cache of one running sequence on one accelerator (B): its input and a mean share of its output."""
+    f, layout = deployment.formats, deployment.layout
+    held = load.isl + deployment.coefficients.held_output * load.osl
+    cache = transformer.stored_cache(deployment.model, held, f.cache_bytes, f.state_bytes).total
+    return cache / cache_shards(deployment) / layout.pp
+
+
 def memory_use(deployment: Deployment, load: Load) -> MemoryUse:
     """Memory accounting of one accelerator of a replica under `load`.
 
-    room = fraction (usable capacity - weights - workspace);  a running sequence holds its input and a mean
-    share of its output. Sequences are spread over the attention ranks and stages of the replica.
+    room = fraction (usable capacity - weights - workspace). Capacity is that of the nearest tier, and of
+    farther ones where the replica is placed over them. Sequences are spread over the attention ranks and
+    stages of the replica.
     """
-    f, layout, engine = deployment.formats, deployment.layout, deployment.engine
-    held = load.isl + deployment.coefficients.held_output * load.osl
-    cache = transformer.stored_cache(deployment.model, held, f.cache_bytes, f.state_bytes).total
-    per_sequence = cache / cache_shards(deployment) / layout.pp
+    layout, engine, placement = deployment.layout, deployment.engine, deployment.placement
+    per_sequence = kept_cache(deployment, load)
     weights, capacity = weight_bytes(deployment), deployment.accelerator.hbm_capacity
-    room = engine.memory_fraction * (engine.usable_fraction * capacity - weights - engine.workspace)
+    own = workspace(deployment)
+    usable = engine.usable_fraction * capacity
+    usable = usable if placement is None else usable + placement.beyond
+    room = engine.memory_fraction * (usable - weights - own)
     sequences = jnp.maximum(room, 0.0) / jnp.maximum(per_sequence, 1.0) * layout.dp
     fits = jnp.where((room > 0) & (sequences >= 1), jnp.ones_like(room), 0.0)
-    return MemoryUse(weights, engine.workspace, room, per_sequence, sequences, capacity, fits)
+    return MemoryUse(weights, own, room, per_sequence, sequences, capacity, fits, placement)

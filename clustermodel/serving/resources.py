@@ -21,19 +21,24 @@ class Resources(eqx.Module):
 def resources(point: ServingPoint) -> Resources:
     """Split TPOT by resource: the decode iteration by what each operation waits for, then prefill and reload.
 
+    Reads of farther tiers, of running data and of cached prefixes, are `tier_bandwidth`.
+
     Where traffic and arithmetic overlap, the operation's time is split as their cubes, the parts of its norm.
     """
-    step = point.step
+    step, placement = point.step, point.memory.placement
     decode = point.time.decode / step.total
-    weights = [step.dense, step.experts, step.head]
-    traffic = sum(each.total * each.traffic_share for each in weights)
-    arithmetic = sum(each.total * (1 - each.traffic_share) for each in [*weights, step.attention])
+    weights = {"dense": step.dense, "experts": step.experts, "head": step.head}
+    traffic = {kind: each.total * each.traffic_share for kind, each in weights.items()}
+    arithmetic = sum(each.total * (1 - each.traffic_share) for each in [*weights.values(), step.attention])
+    traffic["cache"] = step.attention.total * step.attention.traffic_share
+    far = {kind: 0.0 if placement is None else getattr(placement, kind).far for kind in traffic}
+    near = {kind: time * (1 - far[kind]) for kind, time in traffic.items()}
     return Resources(
         compute=arithmetic * decode,
-        weight_bandwidth=traffic * decode,
-        kv_bandwidth=step.attention.total * step.attention.traffic_share * decode,
+        weight_bandwidth=(near["dense"] + near["experts"] + near["head"]) * decode,
+        kv_bandwidth=near["cache"] * decode,
         interconnect=step.communication.total * decode,
         host_overhead=(step.launch + step.host) * decode,
         prefill=point.time.prefill,
-        tier_bandwidth=point.time.reload,
+        tier_bandwidth=point.time.reload + sum(traffic[kind] * far[kind] for kind in traffic) * decode,
     )
