@@ -13,6 +13,7 @@ from clustermodel.report.entries import entry, sources
 from clustermodel.report.figures import count, words
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
+from clustermodel.report.risk import tails
 from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
 from clustermodel.report.validation import scores
 
@@ -25,6 +26,7 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "catalog_entry": entry,
     "catalog_sources": sources,
     "validate": scores,
+    "risk": tails,
 }
 _AS_WRITTEN = ("year",)
 """Numbers that are names: no thousands, no rounding."""
