@@ -53,6 +53,15 @@ class StepTime(eqx.Module):
         return operations + self.prefill_attention + self.communication.total + self.launch + self.host
 
 
+def draft_time(step: StepTime, layers: Scalar) -> Scalar:
+    """Drafting one token with a multi-token-prediction head: one layer's share of an iteration and the output head (s).
+
+    [DeepSeek-V3 report, arXiv:2412.19437, section 2.2: one transformer block per drafted token]
+    """
+    layer = step.dense.total + step.experts.total + step.attention.total
+    return (layer + step.communication.total + step.launch) / layers + step.head.total
+
+
 def iteration(deployment: Deployment, tokens: Tokens) -> tuple[StepTime, Work]:
     """Time and least work of one iteration of one replica.
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.physics.deployment import Deployment
-from clustermodel.physics.step import StepTime, iteration
+from clustermodel.physics.step import StepTime, draft_time, iteration
 from clustermodel.physics.work import Demand, Tokens
 from clustermodel.serving.load import Load
 from clustermodel.serving.phases import Phases
@@ -51,13 +51,14 @@ def mixed_iteration(
     carried = (longer * c.mixing + launches) * apart
     extra = share * carried
     accepted = 1 + load.accepted_tokens
+    drafting = load.draft_tokens * draft_time(pure, deployment.model.layers)
     step_bound = need.total.bound / (1 + load.draft_tokens)
     reused = batch * load.cached / load.osl
     attention = jnp.minimum(reused * prefix.attention * c.mixing * apart, extra)
     time = Phases(
         prefill=extra - attention,
         reload=reused * prefix.reload + attention,
-        decode=jnp.maximum(pure.total / accepted, step_bound),
+        decode=jnp.maximum((pure.total + drafting) / accepted, step_bound),
     )
     added = _less(full_need.total, need.total).scaled(share)
     bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added

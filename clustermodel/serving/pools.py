@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from clustermodel._types import Scalar
 from clustermodel.physics import transformer
 from clustermodel.physics.deployment import Deployment
-from clustermodel.physics.step import StepTime, iteration
+from clustermodel.physics.step import StepTime, draft_time, iteration
 from clustermodel.physics.work import Demand, Tokens, cache_shards
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
@@ -149,11 +149,13 @@ class _Decode(eqx.Module):
 
 def _decode(pool: Pool, load: Load, batch: Scalar) -> _Decode:
     """One iteration of a decode worker that holds its share of `batch`."""
-    drafted = batch / pool.workers * (1 + load.draft_tokens)
-    step, need = iteration(pool.worker, Tokens(drafted, jnp.zeros_like(batch), load.context, load.isl))
-    bound = need.total.bound / (1 + load.draft_tokens)
-    accepted = 1 + load.accepted_tokens
-    return _Decode(jnp.maximum(step.total / accepted, bound), bound, step, need.total.scaled(1 / accepted))
+    zero, verified = jnp.zeros_like(batch), 1 + load.draft_tokens
+    tokens = Tokens(batch / pool.workers, zero, load.context, load.prefill_context, verified)
+    step, need = iteration(pool.worker, tokens)
+    drafting = load.draft_tokens * draft_time(step, pool.worker.model.layers)
+    bound, accepted = need.total.bound / verified, 1 + load.accepted_tokens
+    tpot = jnp.maximum((step.total + drafting) / accepted, bound)
+    return _Decode(tpot, bound, step, need.total.scaled(1 / accepted))
 
 
 def _ttft(pools: Pools, load: Load, wave: _Wave, outside: Scalar) -> Scalar:
