@@ -73,9 +73,7 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
     rent, median = 0.17 * g["base"], np.nanmedian(np.where(g["rate"] > 0, g["rate"], np.nan))
     need = g["mean"][0].sum(1)
     most = np.full(H, 0.4 * np.mean(g["supply"]))
-    budget = np.maximum(
-        0.55 * np.nanmedian(g["price"]) / median * need * 0.14, 3 * np.median(g["base"])
-    )
+    budget = np.maximum(0.55 * np.nanmedian(g["price"]) / median * need * 0.14, 3 * np.median(g["base"]))
     site = np.maximum(
         0.62 * np.median(g["power"]) * need / median, (idle[:, None] * g["legacy"]).sum(0) * 1.3
     )
@@ -87,7 +85,7 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
         Assets(
             systems=tuple(f"s{h}" for h in range(H)), sites=("here",) * H,
             vendors=tuple("a" if v else "b" for v in g["vendor"]),
-            price=g["price"].T, resale=np.full(H, 0.5), standing_cost=np.zeros((T, H)),
+            price=g["price"].T, building=np.zeros((T, H)), lasting=np.zeros((T, H)), resale=np.full(H, 0.5), standing_cost=np.zeros((T, H)),
             supply=g["supply"].T, lead=g["lead"], life=g["life"], legacy=g["legacy"].T,
             usable=np.full(H, 0.75), standing_power=idle, standing_draw=idle, memory=np.zeros(H),
             carbon=np.zeros(H),

@@ -10,53 +10,57 @@ With the fleet fixed, every (scenario, period, block) is a small linear program 
 
 with z systems busy, y reserved and o on-demand systems used, u work left out at its penalty, v work left out
 against a must-serve limit. Any mu, pi >= 0 prove a lower bound in closed form and any z repairs to an upper
-bound, so an inexact solver still gives certified answers. Functions are for one dispatch; `jax.vmap` batches.
+bound, so an inexact solver still gives certified answers. Functions are for one dispatch; `jax.vmap` batches,
+and the leaves of batches have leading axes.
 """
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
+
+Leaf = Array | np.ndarray
 
 
 class Dispatch(eqx.Module):
     """Coefficients that all scenarios of a period and block share; money, work and limits in scaled units."""
 
-    rate: Float[Array, "asset workload"]  # work per busy system; 0 where the pair is impossible
-    cost: Float[Array, "asset workload"]  # per busy system
-    draw: Float[Array, "resource asset workload"]  # share of a site's limit per busy system
-    reserved_cost: Float[Array, "asset"]
-    on_demand_cost: Float[Array, "asset"]
-    penalty: Float[Array, "workload"]  # per unit of work left out
-    breach: Float[Array, "workload"]  # per unit left out beyond what may be left out; >= penalty
-    spare: Float[Array, "workload"]  # share of demand that may be left out
+    rate: Float[Leaf, "*batch asset workload"]  # work per busy system; 0 where the pair is impossible
+    cost: Float[Leaf, "*batch asset workload"]  # per busy system
+    draw: Float[Leaf, "*batch resource asset workload"]  # share of a site's limit per busy system
+    reserved_cost: Float[Leaf, "*batch asset"]
+    on_demand_cost: Float[Leaf, "*batch asset"]
+    penalty: Float[Leaf, "*batch workload"]  # per unit of work left out
+    breach: Float[Leaf, "*batch workload"]  # per unit left out beyond what may be left out; >= penalty
+    spare: Float[Leaf, "*batch workload"]  # share of demand that may be left out
 
 
 class Supply(eqx.Module):
     """What a dispatch may use: owned, reserved and on-demand systems, and what is left of each limit."""
 
-    owned: Float[Array, "asset"]
-    reserved: Float[Array, "asset"]
-    on_demand: Float[Array, "asset"]
-    resource: Float[Array, "resource"]
+    owned: Float[Leaf, "*batch asset"]
+    reserved: Float[Leaf, "*batch asset"]
+    on_demand: Float[Leaf, "*batch asset"]
+    resource: Float[Leaf, "*batch resource"]
 
 
 class Multipliers(eqx.Module):
     """Prices of capacity (per system) and of resources; any non-negative values prove a bound."""
 
-    capacity: Float[Array, "asset"]
-    resource: Float[Array, "resource"]
+    capacity: Float[Leaf, "*batch asset"]
+    resource: Float[Leaf, "*batch resource"]
 
 
 class Use(eqx.Module):
     """A feasible dispatch, in busy systems and units of work."""
 
-    busy: Float[Array, "asset workload"]
-    reserved: Float[Array, "asset"]
-    on_demand: Float[Array, "asset"]
-    left_out: Float[Array, "workload"]
-    breach: Float[Array, "workload"]
+    busy: Float[Leaf, "*batch asset workload"]
+    reserved: Float[Leaf, "*batch asset"]
+    on_demand: Float[Leaf, "*batch asset"]
+    left_out: Float[Leaf, "*batch workload"]
+    breach: Float[Leaf, "*batch workload"]
 
 
 def work_price(dispatch: Dispatch, prices: Multipliers) -> Float[Array, "workload"]:
@@ -77,11 +81,11 @@ class Bound(eqx.Module):
     cost >= work . D - owned . owned - reserved . reserved - on_demand . on_demand - resource . resource
     """
 
-    work: Float[Array, "workload"]
-    owned: Float[Array, "asset"]
-    reserved: Float[Array, "asset"]
-    on_demand: Float[Array, "asset"]
-    resource: Float[Array, "resource"]
+    work: Float[Leaf, "*batch workload"]
+    owned: Float[Leaf, "*batch asset"]
+    reserved: Float[Leaf, "*batch asset"]
+    on_demand: Float[Leaf, "*batch asset"]
+    resource: Float[Leaf, "*batch resource"]
 
 
 def dual_bound(dispatch: Dispatch, prices: Multipliers) -> Bound:

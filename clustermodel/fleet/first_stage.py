@@ -142,7 +142,7 @@ def column_costs(problem: FleetProblem, layout: Columns) -> np.ndarray:
         return cost
     discount, seconds = horizon.discount[:, None], horizon.seconds[:, None]
     residual = assets.residual * horizon.discount[-1]
-    cost[layout.buy] = assets.price * discount - residual
+    cost[layout.buy] = assets.outlay * discount - residual - assets.lasting * horizon.discount[-1]
     cost[layout.reserve] = rental.price * rental.take_or_pay * discount * seconds
     for column, index, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
         lot = layout.lots[index]
@@ -191,8 +191,8 @@ def _limit_rows(
     meaning = _meaning(problem, limit)
     amount, ones = limit.value / meaning.scale, np.ones(len(buy))
     if limit.kind == "budget":
-        price = assets.price[np.ix_(orders, chosen)].ravel()
-        yield Row(buy, price / meaning.scale, -np.inf, amount, meaning)
+        outlay = assets.outlay[np.ix_(orders, chosen)].ravel()
+        yield Row(buy, outlay / meaning.scale, -np.inf, amount, meaning)
     elif limit.kind == "supply":
         yield Row(buy, ones / meaning.scale, -np.inf, amount, meaning)
     elif limit.kind == "purchases":

@@ -55,10 +55,10 @@ class Outcome:
 
     @cached_property
     def resale(self) -> np.ndarray:
-        """USD by period from systems retired early, and in the last period for what is left at the horizon."""
+        """USD by period from systems retired early, and in the last period for all that is left at the horizon."""
         layout, assets = self.program.layout, self.problem.assets
         earned = np.zeros(layout.shape[0])
-        earned[-1] = np.sum(self.x[layout.buy] * assets.residual)
+        earned[-1] = np.sum(self.x[layout.buy] * (assets.residual + assets.lasting))
         for column, index, t in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
             lot = layout.lots[index]
             if lot.order >= 0:

@@ -6,11 +6,14 @@ scenario, block in this order. A block is a part of every period with its own lo
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
+
+if TYPE_CHECKING:
+    import clustermodel.fleet.plan
 
 Names = tuple[str, ...]
 PerPeriod = Float[np.ndarray, "period"]
@@ -48,6 +51,8 @@ class Assets(eqx.Module):
     sites: Names = eqx.field(static=True)
     vendors: Names = eqx.field(static=True)
     price: PeriodAsset = _numbers()  # USD per system, paid when it is ordered
+    building: PeriodAsset = _numbers()  # USD for the building, power and cooling ordered with a system
+    lasting: PeriodAsset = _numbers()  # USD of that which is left at the horizon
     resale: PerAsset = _numbers()  # value at the horizon over price, times the share of life that is left
     standing_cost: PeriodAsset = _numbers()  # USD/s of a system in service, busy or not
     supply: PeriodAsset = _numbers()  # most systems that can be ordered
@@ -66,6 +71,11 @@ class Assets(eqx.Module):
         periods = np.arange(len(self.price))
         age = periods[:, None, None] - periods[None, :, None] - self.lead
         return ((age >= 0) & (age < self.life)).astype(float)
+
+    @property
+    def outlay(self) -> np.ndarray:
+        """[order period, asset]: USD that an order takes from budgets."""
+        return self.price + self.building
 
     @property
     def residual(self) -> np.ndarray:
@@ -167,6 +177,12 @@ class FleetProblem(eqx.Module):
     demand: Demand
     limits: tuple[Limit, ...]
     policy: Policy = Policy()
+
+    def solve(self, **options: Any) -> "clustermodel.fleet.plan.Plan":
+        """The best plan; options are those of `clustermodel.fleet.Options`, e.g. `gap=1e-3, seconds=60`."""
+        from clustermodel.fleet.planner import Options, plan
+
+        return plan(self, Options(**options))
 
     @property
     def shape(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from clustermodel.fleet.two_stage import slot_seconds
 ASSET_KEYS = ("period", "site", "system")
 WORKLOAD_KEYS = ("period", "workload")
 MWH = 3.6e9  # J
+STOCKS = ["owned", "reserved"]  # averaged over periods where those are summed up
 RATIOS = {"utilisation": ("busy_hours", "owned_hours"), "unmet_share": ("unmet", "demand")}
 
 
@@ -26,6 +27,8 @@ def statistics(outcome: Outcome, by: tuple[str, ...]) -> pd.DataFrame:
         known = f"{', '.join(ASSET_KEYS)}; {', '.join(WORKLOAD_KEYS)}; or scenario"
         raise ConfigError(f"statistics by {', '.join(by) or 'nothing'}: choose among {known}")
     grouped = frame.groupby(list(by), sort=False, as_index=False).sum(numeric_only=True)
+    if "period" not in by and ratio == "utilisation":
+        grouped[STOCKS] /= outcome.problem.shape["periods"]
     part, whole = (grouped[name] for name in RATIOS[ratio])
     grouped[ratio] = np.where(whole > 0, part / whole.where(whole > 0, 1), 0.0)
     return grouped
@@ -47,7 +50,7 @@ def by_asset(outcome: Outcome) -> pd.DataFrame:
         "ordered": outcome.decision("buy"),
         "owned": owned,
         "reserved": booked,
-        "capex_usd": outcome.decision("buy") * assets.price,
+        "capex_usd": outcome.decision("buy") * assets.outlay,
         "standing_usd": owned * assets.standing_cost * period_seconds,
         "take_or_pay_usd": booked * rental.price * rental.take_or_pay * period_seconds,
         "reserved_use_usd": 3600 * hours(reserved) * rental.price * (1 - rental.take_or_pay),

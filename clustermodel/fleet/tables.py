@@ -16,8 +16,8 @@ def purchases(outcome: Outcome) -> pd.DataFrame:
     """Orders with their price and spending."""
     problem, ordered = outcome.problem, outcome.decision("buy")
     t, a = np.nonzero(ordered)
-    price = problem.assets.price[t, a]
-    spent = {"systems": ordered[t, a], "price_usd": price, "spend_usd": price * ordered[t, a]}
+    outlay = problem.assets.outlay[t, a]
+    spent = {"systems": ordered[t, a], "outlay_usd": outlay, "spend_usd": outlay * ordered[t, a]}
     return pd.DataFrame(_where(outcome, t, a) | spent)
 
 

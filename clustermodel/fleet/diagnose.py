@@ -1,0 +1,207 @@
+"""Why there is no plan: the smallest set of limits that contradict each other, and what would mend it."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from clustermodel.fleet.highs import INFINITY, LinearProgram, highs_model
+from clustermodel.fleet.monolith import monolith, slot_block
+from clustermodel.fleet.problem import FleetProblem
+from clustermodel.fleet.shadow import SHOWN
+from clustermodel.fleet.two_stage import TwoStage
+from clustermodel.units import unit_scale
+
+WORST = 4
+"""Scenarios that are looked at: those that ask for most. What is impossible for them is impossible."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Item:
+    """One limit that a person set: the rows it makes, how a unit of relief enters them, and its amount in SI."""
+
+    name: str
+    rows: np.ndarray
+    relief: np.ndarray
+    amount: float
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Relief:
+    """A limit in the conflict, its amount, and the nearest amount that would do if nothing else moved (SI)."""
+
+    name: str
+    kind: str
+    amount: float
+    enough: float | None
+
+    def __str__(self) -> str:
+        have = _shown(self.amount, self.kind)
+        need = "no amount would do" if self.enough is None else f"{_shown(self.enough, self.kind)} would do"
+        return f"{self.name} ({have}; {need})"
+
+
+def conflict(problem: FleetProblem, program: TwoStage) -> list[Relief]:
+    """The limits that cannot hold together, each with its cure; empty where a plan exists."""
+    program = _worst(program)
+    rows, items = _as_rows(problem, program)
+    model = highs_model(rows, solver="simplex")
+    if _feasible(model):
+        return []
+    kept = _filtered(model, rows, items)
+    return [Relief(item.name, item.kind, item.amount, _enough(model, rows, item)) for item in kept]
+
+
+def _worst(program: TwoStage) -> TwoStage:
+    """The scenarios with the largest demand in some slot or over all."""
+    value = (program.demand * np.asarray(program.dispatch.penalty + program.dispatch.breach)).sum(axis=2)
+    order = np.argsort(-value.sum(axis=1), kind="stable")[:WORST]
+    peaks = np.unique(np.concatenate([order, value.argmax(axis=0)[np.argsort(-value.max(axis=0))][:WORST]]))
+    return dataclasses.replace(
+        program,
+        demand=program.demand[peaks],
+        probability=np.full(len(peaks), 1 / len(peaks)),
+        offset=program.offset[peaks],
+        omega=0.0,
+    )
+
+
+def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, list[Item]]:
+    """The continuous program without costs, every limit a row that can be relieved."""
+    base = monolith(program, whole=False)
+    columns, limits, items = [], [], []
+
+    def bound_rows(name: str, which: np.ndarray, relief: np.ndarray, amount: float, kind: str) -> None:
+        first = base.matrix.shape[0] + sum(len(c) for c in columns)
+        columns.append(which)
+        limits.append(base.upper[which])
+        items.append(Item(name, first + np.arange(len(which)), relief, amount, kind))
+
+    items.extend(_row_items(problem, program))
+    for name, which, amount in _offers(problem, program):
+        bound_rows(name, which, np.ones(len(which)), amount, "supply")
+    for name, which, demand, share in _must_serve(problem, program):
+        bound_rows(name, which, demand, share, "must_serve")
+    freed = np.concatenate([*columns, np.zeros(0, int)])
+    picked = sp.csr_matrix((np.ones(len(freed)), (np.arange(len(freed)), freed)), (len(freed), len(base.cost)))
+    upper = base.upper.copy()
+    upper[freed] = np.inf
+    return LinearProgram(
+        cost=np.zeros(len(base.cost)),
+        lower=base.lower,
+        upper=upper,
+        matrix=sp.csc_matrix(sp.vstack([base.matrix, picked])),
+        row_lower=np.concatenate([base.row_lower, np.full(len(freed), -np.inf)]),
+        row_upper=np.concatenate([base.row_upper, *limits]),
+        integer=base.integer,
+    ), items
+
+
+def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
+    block, scenarios = slot_block(program), len(program.probability)
+    blocks, resources = problem.shape["blocks"], len(program.resources)
+    per_scenario, first = sum(block.sizes), len(program.rows)
+    for index, row in enumerate(program.rows):
+        meaning = row.meaning
+        if not meaning.relaxable:
+            continue
+        rows = [index]
+        for r, resource in enumerate(program.resources):
+            if meaning.constraint == "power" and (resource.kind, resource.site) == ("power", meaning.site):
+                slots = [j for j in resource.limits if problem.horizon.periods[j // blocks] == meaning.period]
+                start = first + 2 * block.sizes[0]
+                rows += [
+                    start + s * per_scenario + j * resources + r for s in range(scenarios) for j in slots
+                ]
+        scope = " ".join(part for part in (meaning.site, meaning.system) if part)
+        name = " ".join(part for part in (meaning.constraint, scope, meaning.period) if part)
+        relief = np.full(len(rows), -1.0 if np.isfinite(row.lower) else 1.0) / meaning.scale
+        yield Item(name, np.array(rows), relief, meaning.amount, meaning.constraint)
+
+
+def _offers(problem: FleetProblem, program: TwoStage) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Orders and reservations that vendors limit, an item for each asset."""
+    layout, assets = program.layout, problem.assets
+    named = (("supply", layout.buy), ("reservations", layout.reserve))
+    for kind, columns in named:
+        for a, system in enumerate(assets.systems):
+            mine = columns[:, a][np.isfinite(program.upper[columns[:, a]])]
+            if program.upper[mine].any():
+                yield f"{kind} of {system} at {assets.sites[a]}", mine, float(program.upper[mine].max())
+
+
+def _must_serve(
+    problem: FleetProblem, program: TwoStage
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+    """What may be left out of each workload: columns, relief per unit of share, the share that must be served."""
+    block, scenarios = slot_block(program), len(program.probability)
+    slots, workloads = program.demand.shape[1:]
+    start = program.layout.count + np.arange(scenarios) * len(block.cost) + block.left_out_columns.start
+    columns = start[:, None, None] + np.arange(slots * workloads).reshape(slots, workloads)
+    for w, name in enumerate(problem.service.workloads):
+        share = float(problem.service.must_serve[:, w].max())
+        if share > 0:
+            yield f"must_serve of {name}", columns[:, :, w].ravel(), program.demand[:, :, w].ravel(), share
+
+
+def _feasible(model: highspy.Highs) -> bool:
+    model.run()
+    return model.getModelStatus() == highspy.HighsModelStatus.kOptimal
+
+
+def _relax(model: highspy.Highs, rows: np.ndarray) -> None:
+    free = np.full(len(rows), INFINITY)
+    model.changeRowsBounds(len(rows), rows.astype(np.int32), -free, free)
+
+
+def _restore(model: highspy.Highs, program: LinearProgram, rows: np.ndarray) -> None:
+    low, high = program.row_lower[rows].clip(-INFINITY), program.row_upper[rows].clip(max=INFINITY)
+    model.changeRowsBounds(len(rows), rows.astype(np.int32), low, high)
+
+
+def _filtered(model: highspy.Highs, program: LinearProgram, items: list[Item]) -> list[Item]:
+    """Deletion filter: drop every limit without which the rest still contradicts itself, kinds first.
+
+    [J. Chinneck: Feasibility and Infeasibility in Optimization, Springer 2008, chapter 6]
+    """
+    kept = items
+    for kind in dict.fromkeys(item.kind for item in items):
+        group = [item for item in kept if item.kind == kind]
+        _relax(model, np.concatenate([item.rows for item in group]))
+        if _feasible(model):
+            for item in group:
+                _restore(model, program, item.rows)
+        else:
+            kept = [item for item in kept if item.kind != kind]
+    for item in list(kept):
+        _relax(model, item.rows)
+        if _feasible(model):
+            _restore(model, program, item.rows)
+        else:
+            kept = [other for other in kept if other is not item]
+    for item in items:  # the cure has to work with everything else in place
+        _restore(model, program, item.rows)
+    return kept
+
+
+def _enough(model: highspy.Highs, program: LinearProgram, item: Item) -> float | None:
+    """The amount of one limit that makes room, all others as they are."""
+    rows = item.rows.astype(np.int32)
+    model.addCol(1.0, 0.0, INFINITY, len(rows), rows, -item.relief)
+    column = model.getNumCol() - 1
+    relief = model.getSolution().col_value[column] if _feasible(model) else None
+    model.deleteCols(1, np.array([column], dtype=np.int32))
+    if relief is None:
+        return None
+    lowered = item.kind in ("must_serve", "purchases")
+    return item.amount - relief if lowered else item.amount + relief
+
+
+def _shown(amount: float, kind: str) -> str:
+    if kind in ("must_serve", "vendor_share"):
+        return f"{100 * amount:.4g} %"
+    unit = SHOWN[kind]
+    return f"{amount:.6g} systems" if unit == "system" else f"{amount / unit_scale(unit)[0]:.6g} {unit}"

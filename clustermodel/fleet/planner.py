@@ -1,0 +1,91 @@
+"""From a problem to a plan, or to the sentence that says why there is none."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from clustermodel.catalog import ConfigError, InfeasibleError
+from clustermodel.fleet.benders import Effort
+from clustermodel.fleet.diagnose import conflict
+from clustermodel.fleet.highs import Status
+from clustermodel.fleet.plan import Plan
+from clustermodel.fleet.problem import FleetProblem
+from clustermodel.fleet.solution import Watcher
+from clustermodel.fleet.solve import Method, Oracle, interruptible, solved
+from clustermodel.fleet.two_stage import TwoStage, two_stage
+
+BREACH = 1e-6
+"""Share of demand that may be left out against a must-serve limit before the problem counts as infeasible."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to solve: method and oracle by name, relative gap, seconds, and whom to tell about progress.
+
+    method: `highs` (the whole program at once), `benders` (decomposition) or `auto` (by size).
+    oracle: who prices dispatches in a decomposition: `highs`, `interior-point` (batched, also on GPUs) or `auto`.
+    """
+
+    method: Method = "auto"
+    oracle: Oracle = "auto"
+    gap: float = 1e-4
+    seconds: float = 60.0
+    watcher: Watcher = lambda progress: None
+
+
+def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
+    """Solve a problem; raises `ConfigError` for bad numbers and `InfeasibleError` where no plan exists."""
+    options = options or Options()
+    _need_float64()
+    if found := list(problem.mistakes()):
+        raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *found]))
+    program = two_stage(problem)
+    _refuse_free_money(problem, program)
+    with interruptible() as stop:
+        effort = Effort(options.gap, options.seconds, stop=stop, watcher=options.watcher)
+        solution = solved(program, options.method, options.oracle, effort)
+    if solution.status is Status.INFEASIBLE:
+        raise InfeasibleError(_why_not(problem, program))
+    if solution.prices is None or not np.isfinite(solution.upper):
+        raise InfeasibleError(f"no plan found: {solution.status.value}; allow more time or a larger gap")
+    made = Plan(problem, program, solution)
+    _refuse_breach(made)
+    return made
+
+
+def _need_float64() -> None:
+    if not jax.config.jax_enable_x64:
+        raise ConfigError(
+            "fleet plans need 64-bit numbers, or billions lose their dollars; "
+            'add jax.config.update("jax_enable_x64", True) before the first computation'
+        )
+
+
+def _refuse_free_money(problem: FleetProblem, program: TwoStage) -> None:
+    """Orders that earn more than they cost, with nothing that limits them, have no best amount."""
+    layout = program.layout
+    bounded = np.zeros(layout.count, bool)
+    for row in program.rows:
+        if np.isfinite(row.upper) and row.meaning.relaxable:
+            bounded[row.columns[row.values > 0]] = True
+    free = (program.cost < 0) & np.isinf(program.upper) & ~bounded
+    for t, a in np.argwhere(free[layout.buy]):
+        system, period = problem.assets.systems[a], problem.horizon.periods[t]
+        raise InfeasibleError(
+            f"cost can fall without limit: {system} ordered in {period} is worth more at the horizon than it "
+            "costs and nothing limits the orders; lower its resale value or set a supply or a budget"
+        )
+
+
+def _why_not(problem: FleetProblem, program: TwoStage) -> str:
+    found = conflict(problem, program)
+    if not found:
+        return "no plan meets all limits with whole systems; allow fractions (whole_systems = false) to see which"
+    return "\n  ".join(["no plan meets all limits; these contradict each other:", *map(str, found)])
+
+
+def _refuse_breach(made: Plan) -> None:
+    breach = made.operation.breach / np.maximum(made.program.scale.work, 1e-300)
+    if breach.max(initial=0.0) > BREACH:
+        raise InfeasibleError(_why_not(made.problem, made.program))
