@@ -17,7 +17,10 @@ from clustermodel.catalog._listing import entry_rows as entry_rows
 from clustermodel.catalog._override import parse_override as parse_override
 from clustermodel.catalog._provenance import CONFIDENCES as CONFIDENCES
 from clustermodel.catalog._provenance import Written as Written
+from clustermodel.catalog._provenance import mistakes as mistakes
+from clustermodel.catalog._provenance import read_written as read_written
 from clustermodel.catalog._quotes import Quote as Quote
 from clustermodel.catalog._quotes import price_quote as price_quote
 from clustermodel.catalog._quotes import quotes as quotes
+from clustermodel.catalog._read import read_toml as read_toml
 from clustermodel.catalog._required import required as required

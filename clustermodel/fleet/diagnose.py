@@ -14,45 +14,56 @@ from clustermodel.fleet.shadow import SHOWN
 from clustermodel.fleet.two_stage import TwoStage
 from clustermodel.units import unit_scale
 
+LOWERED = ("must_serve", "purchases")
+"""Kinds that are relaxed by lowering them."""
+SHOWN_LIMITS = 6
+"""Limits that a message names."""
 WORST = 4
 """Scenarios that are looked at: those that ask for most. What is impossible for them is impossible."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Item:
-    """One limit that a person set: the rows it makes, how a unit of relief enters them, and its amount in SI."""
+    """One limit that a person set: the rows it makes, the relief that 100 % of its amount gives each, its amount."""
 
     name: str
+    kind: str
     rows: np.ndarray
     relief: np.ndarray
-    amount: float
-    kind: str
+    amount: float  # SI
+
+    def __str__(self) -> str:
+        return f"{self.name} ({_shown(self.amount, self.kind)})"
 
 
 @dataclasses.dataclass(frozen=True)
-class Relief:
-    """A limit in the conflict, its amount, and the nearest amount that would do if nothing else moved (SI)."""
+class Conflict:
+    """Limits that cannot hold together, and what would mend it, in words.
 
-    name: str
-    kind: str
-    amount: float
-    enough: float | None
+    A cure moves all limits of one kind by the same share and leaves the others alone; it is the least that does.
+    """
+
+    limits: tuple[str, ...]
+    cures: tuple[str, ...]
 
     def __str__(self) -> str:
-        have = _shown(self.amount, self.kind)
-        need = "no amount would do" if self.enough is None else f"{_shown(self.enough, self.kind)} would do"
-        return f"{self.name} ({have}; {need})"
+        more = f" and {len(self.limits) - SHOWN_LIMITS} more" if len(self.limits) > SHOWN_LIMITS else ""
+        named = ", ".join(self.limits[:SHOWN_LIMITS]) + more
+        cure = " or ".join(self.cures) or "no single kind of limit does, relax several"
+        return f"no plan meets all limits: {named} contradict each other; what would do: {cure}"
 
 
-def conflict(problem: FleetProblem, program: TwoStage) -> list[Relief]:
-    """The limits that cannot hold together, each with its cure; empty where a plan exists."""
+def conflict(problem: FleetProblem, program: TwoStage) -> Conflict | None:
+    """The smallest set of limits that cannot hold together; None where a plan (with fractions) exists."""
     program = _worst(program)
     rows, items = _as_rows(problem, program)
     model = highs_model(rows, solver="simplex")
     if _feasible(model):
-        return []
+        return None
     kept = _filtered(model, rows, items)
-    return [Relief(item.name, item.kind, item.amount, _enough(model, rows, item)) for item in kept]
+    kinds = dict.fromkeys(item.kind for item in kept)
+    cures = (_cure(model, [item for item in items if item.kind == kind]) for kind in kinds)
+    return Conflict(tuple(map(str, kept)), tuple(cure for cure in cures if cure))
 
 
 def _worst(program: TwoStage) -> TwoStage:
@@ -74,17 +85,12 @@ def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, l
     base = monolith(program, whole=False)
     columns, limits, items = [], [], []
 
-    def bound_rows(name: str, which: np.ndarray, relief: np.ndarray, amount: float, kind: str) -> None:
-        first = base.matrix.shape[0] + sum(len(c) for c in columns)
-        columns.append(which)
-        limits.append(base.upper[which])
-        items.append(Item(name, first + np.arange(len(which)), relief, amount, kind))
-
     items.extend(_row_items(problem, program))
-    for name, which, amount in _offers(problem, program):
-        bound_rows(name, which, np.ones(len(which)), amount, "supply")
-    for name, which, demand, share in _must_serve(problem, program):
-        bound_rows(name, which, demand, share, "must_serve")
+    for bound in (*_offers(problem, program), *_must_serve(problem, program)):
+        first = base.matrix.shape[0] + sum(map(len, columns))
+        columns.append(bound.rows)
+        limits.append(base.upper[bound.rows])
+        items.append(dataclasses.replace(bound, rows=first + np.arange(len(bound.rows))))
     freed = np.concatenate([*columns, np.zeros(0, int)])
     picked = sp.csr_matrix((np.ones(len(freed)), (np.arange(len(freed)), freed)), (len(freed), len(base.cost)))
     upper = base.upper.copy()
@@ -118,25 +124,25 @@ def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
                 ]
         scope = " ".join(part for part in (meaning.site, meaning.system) if part)
         name = " ".join(part for part in (meaning.constraint, scope, meaning.period) if part)
-        relief = np.full(len(rows), -1.0 if np.isfinite(row.lower) else 1.0) / meaning.scale
-        yield Item(name, np.array(rows), relief, meaning.amount, meaning.constraint)
+        sign = 0.0 if meaning.constraint == "vendor_share" else -1.0 if np.isfinite(row.lower) else 1.0
+        relief = np.full(len(rows), sign * meaning.amount / meaning.scale)  # a share of spending has no cure
+        yield Item(name, meaning.constraint, np.array(rows), relief, meaning.amount)
 
 
-def _offers(problem: FleetProblem, program: TwoStage) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Orders and reservations that vendors limit, an item for each asset."""
+def _offers(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
+    """Orders and reservations that vendors limit, an item for each asset; `rows` are columns as yet."""
     layout, assets = program.layout, problem.assets
     named = (("supply", layout.buy), ("reservations", layout.reserve))
     for kind, columns in named:
         for a, system in enumerate(assets.systems):
             mine = columns[:, a][np.isfinite(program.upper[columns[:, a]])]
-            if program.upper[mine].any():
-                yield f"{kind} of {system} at {assets.sites[a]}", mine, float(program.upper[mine].max())
+            most = program.upper[mine]
+            if most.any():
+                yield Item(f"{kind} of {system} at {assets.sites[a]}", kind, mine, most, float(most.max()))
 
 
-def _must_serve(
-    problem: FleetProblem, program: TwoStage
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
-    """What may be left out of each workload: columns, relief per unit of share, the share that must be served."""
+def _must_serve(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
+    """What may be left out of each workload; `rows` are columns as yet."""
     block, scenarios = slot_block(program), len(program.probability)
     slots, workloads = program.demand.shape[1:]
     start = program.layout.count + np.arange(scenarios) * len(block.cost) + block.left_out_columns.start
@@ -144,7 +150,8 @@ def _must_serve(
     for w, name in enumerate(problem.service.workloads):
         share = float(problem.service.must_serve[:, w].max())
         if share > 0:
-            yield f"must_serve of {name}", columns[:, :, w].ravel(), program.demand[:, :, w].ravel(), share
+            must = program.demand[:, :, w] * (1 - np.asarray(program.dispatch.spare)[:, w])
+            yield Item(f"must_serve of {name}", "must_serve", columns[:, :, w].ravel(), must.ravel(), share)
 
 
 def _feasible(model: highspy.Highs) -> bool:
@@ -187,17 +194,18 @@ def _filtered(model: highspy.Highs, program: LinearProgram, items: list[Item]) -
     return kept
 
 
-def _enough(model: highspy.Highs, program: LinearProgram, item: Item) -> float | None:
-    """The amount of one limit that makes room, all others as they are."""
-    rows = item.rows.astype(np.int32)
-    model.addCol(1.0, 0.0, INFINITY, len(rows), rows, -item.relief)
+def _cure(model: highspy.Highs, items: list[Item]) -> str:
+    """By which share all limits of one kind have to move, everything else as it is; empty where none does."""
+    rows = np.concatenate([item.rows for item in items]).astype(np.int32)
+    relief = np.concatenate([item.relief for item in items])
+    model.addCol(1.0, 0.0, INFINITY, len(rows), rows, -relief)
     column = model.getNumCol() - 1
-    relief = model.getSolution().col_value[column] if _feasible(model) else None
+    share = model.getSolution().col_value[column] if _feasible(model) else np.inf
     model.deleteCols(1, np.array([column], dtype=np.int32))
-    if relief is None:
-        return None
-    lowered = item.kind in ("must_serve", "purchases")
-    return item.amount - relief if lowered else item.amount + relief
+    if not np.isfinite(share):
+        return ""
+    lowered = items[0].kind in LOWERED
+    return f"{items[0].kind} {'lowered' if lowered else 'raised'} by {100 * share:.3g} % throughout"
 
 
 def _shown(amount: float, kind: str) -> str:

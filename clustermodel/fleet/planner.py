@@ -80,9 +80,9 @@ def _refuse_free_money(problem: FleetProblem, program: TwoStage) -> None:
 
 def _why_not(problem: FleetProblem, program: TwoStage) -> str:
     found = conflict(problem, program)
-    if not found:
-        return "no plan meets all limits with whole systems; allow fractions (whole_systems = false) to see which"
-    return "\n  ".join(["no plan meets all limits; these contradict each other:", *map(str, found)])
+    if found is None:
+        return "no plan meets all limits with whole systems; whole_systems = false shows how near one comes"
+    return str(found)
 
 
 def _refuse_breach(made: Plan) -> None:
