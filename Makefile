@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORE := $(VENV)/.core$(CUDA)
 TEST := $(VENV)/.test$(CUDA)
 
-.PHONY: demo test check pytest readme hooks clean
+.PHONY: demo test check pytest bench readme hooks clean
 
 demo: $(CORE)
 	$(BIN)/clustermodel cost --system hgx-h200 --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
@@ -27,6 +27,9 @@ check: $(TEST)
 
 pytest: $(TEST)
 	$(BIN)/pytest -n auto -q
+
+bench: $(CORE)
+	$(BIN)/clustermodel bench model --out benchmarks/results/model-cpu.json
 
 readme: $(TEST)
 	$(BIN)/python tests/readme.py

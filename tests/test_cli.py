@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.cli import _readers as read
 from clustermodel.cli._command import command
-from clustermodel.cli._options import Option
+from clustermodel.cli._options import Flag, Option
 from clustermodel.cli._output import write_whole
 from clustermodel.cli._program import Program
 from clustermodel.report.figures import figure, percent, usd
@@ -100,6 +100,7 @@ def test_a_table_names_its_sources_and_uses_no_colours_off_a_terminal():
         (ConfigError("no system named 'x'"), 2, "error: no system named 'x'\n"),
         (InfeasibleError("weights do not fit"), 3, "no answer: weights do not fit\n"),
         (OSError(28, "No space left on device", "/full"), 2, "error: /full: No space left on device\n"),
+        (MemoryError(), 2, "error: not enough memory on this machine; ask for fewer points at a time\n"),
     ],
 )
 def test_mistakes_are_a_sentence_on_stderr_and_an_exit_code(error, code, kind):
@@ -184,7 +185,16 @@ def test_a_write_that_breaks_leaves_nothing_behind(tmp_path, monkeypatch):
 
 @given(st.text())
 def test_no_text_breaks_a_reader(text):
-    for reader in (read.name, read.names, read.path, read.number, read.whole, read.date, read.one_of("a")):
+    for reader in (
+        read.name,
+        read.names,
+        read.path,
+        read.number,
+        read.whole,
+        read.counts,
+        read.date,
+        read.one_of("a"),
+    ):
         with contextlib.suppress(typer.BadParameter):
             assert reader(text) not in (None, "", [])
 
@@ -202,6 +212,33 @@ def test_readers_read_what_python_writes(real, whole):
 @pytest.mark.parametrize(("text", "expected"), [("2026-04", "2026-04"), ("2026-4-3", "2026-04-03")])
 def test_dates_are_days_or_months(text, expected):
     assert read.date(text) == expected
+
+
+def test_named_records_are_csv_rows_with_their_name():
+    answer = {"kind": "x", "seed": 1, "metrics": {"npv_usd": {"mean": 2.0}, "irr": {"mean": 0.1}}}
+    table = list(csv.DictReader(io.StringIO(ask(lambda _: answer, "--format", "csv").stdout)))
+    assert [(row["metric"], row["mean"]) for row in table] == [("npv_usd", "2.0"), ("irr", "0.1")]
+
+
+def test_a_flag_is_there_only_when_given():
+    for words in ([], ["--list"]):
+        result = ask(
+            lambda asked: asked.answer("x"), *words, "--format", "json", options=(Flag("list", "all"),)
+        )
+        assert json.loads(result.stdout)["inputs"] == ({"list": True} if words else {})
+
+
+def test_details_go_to_the_file_and_the_summary_to_stdout(tmp_path):
+    def body(asked):
+        """What is asked."""
+        return {"kind": "score", "n": 2, "rows": [{"id": "a"}, {"id": "b"}]}
+
+    app = typer.Typer(cls=Program)
+    app.command("ask")(command(detail="rows")(body))
+    app.command("idle")(lambda: None)
+    result = CliRunner().invoke(app, ["ask", "--format", "json", "--out", str(tmp_path / "rows.csv")])
+    assert json.loads(result.stdout) == {"kind": "score", "n": 2}
+    assert (tmp_path / "rows.csv").read_text() == "id\na\nb\n"
 
 
 def test_options_not_given_are_not_passed_on():

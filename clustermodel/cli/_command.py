@@ -3,21 +3,20 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from clustermodel import __version__
 from clustermodel.cli import _output
-from clustermodel.cli._options import SHARED, Argument, Option
+from clustermodel.cli._options import QUIET, SHARED, Argument, Flag, Option
 
 if TYPE_CHECKING:
     from clustermodel.catalog import Catalog
     from clustermodel.chain import Question
 
 Answer = dict[str, Any]
+Asked = Option | Argument | Flag
 
 SCHEMA = 1
 """Version of the form of the answers; it changes when a field changes its meaning or goes."""
@@ -28,7 +27,7 @@ class Ask:
 
     def __init__(self, given: Mapping[str, Any], quiet: bool):
         shared = {option.name for option in SHARED}
-        self.options = {k: v for k, v in given.items() if v is not None and k not in shared}
+        self.options = {k: v for k, v in given.items() if v not in (None, False) and k not in shared}
         self._folders: list[Path] = given["configs"] or []
         self._overrides: list[str] = given["overrides"] or []
         self._quiet = quiet
@@ -57,9 +56,7 @@ class Ask:
             print(text, file=sys.stderr)
 
 
-def command(
-    *options: Option | Argument, detail: str = ""
-) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
+def command(*options: Asked, detail: str = "") -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
     """Make a typer command of a function from `Ask` to an answer.
 
     The command takes `options` and the shared ones, computes in float64, and writes the answer in the form
@@ -87,16 +84,8 @@ def command(
     return decorate
 
 
-def _signature(options: tuple[Option | Argument, ...]) -> inspect.Signature:
-    quiet = inspect.Parameter(
-        "quiet",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False,
-        annotation=Annotated[
-            bool, typer.Option("--quiet", help="no remarks on stderr", rich_help_panel=SHARED[0].panel)
-        ],
-    )
-    return inspect.Signature([*(option.parameter for option in (*options, *SHARED)), quiet])
+def _signature(options: Sequence[Asked]) -> inspect.Signature:
+    return inspect.Signature([option.parameter for option in (*options, *SHARED, QUIET)])
 
 
 def _compute_in_float64() -> None:

@@ -70,6 +70,23 @@ class Argument:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """An option without a value: given or not."""
+
+    name: str
+    help: str
+    panel: str = "Options"
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """The keyword-only parameter that makes typer offer this flag."""
+        declared = typer.Option(f"--{self.name}", help=self.help, rich_help_panel=self.panel)
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, declared]
+        )
+
+
 def _panel(title: str, *options: Option) -> tuple[Option, ...]:
     """The options under one title of the help."""
     return tuple(dataclasses.replace(option, panel=title) for option in options)
@@ -144,4 +161,5 @@ SHARED = _panel(
         flag="--set",
     ),
 )
-"""What every command takes, besides --quiet."""
+"""What every command takes, besides `QUIET`."""
+QUIET = Flag("quiet", "no remarks on stderr", "Output")

@@ -30,6 +30,8 @@ class Program(TyperGroup):
             sys.exit(0)
         except OSError as error:
             _stop(f"{error.filename or 'output'}: {error.strerror or error}", WRONG_QUESTION)
+        except MemoryError:
+            _stop("not enough memory on this machine; ask for fewer points at a time", WRONG_QUESTION)
         if code == INTERRUPTED:
             _stop("interrupted", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)

@@ -71,6 +71,14 @@ def whole(text: str) -> int:
     return int(value)
 
 
+def counts(text: str) -> list[int]:
+    """Whole numbers of at least 1 with commas between."""
+    found = [whole(part) for part in names(text)]
+    if min(found) < 1:
+        raise _refuse("whole numbers of at least 1 with commas between", text)
+    return found
+
+
 def date(text: str) -> str:
     """A day as YYYY-MM-DD, or a month as YYYY-MM."""
     for layout in ("%Y-%m-%d", "%Y-%m"):

@@ -2,15 +2,16 @@
 
 from clustermodel.cli import _readers as read
 from clustermodel.cli._command import Answer, Ask, command
-from clustermodel.cli._options import Option
+from clustermodel.cli._options import Flag, Option
 
+_LIST = Flag("list", "the scenarios and the questions they answer")
 _SCENARIO = Option("scenario", read.name, "NAME", "the scenario to run", "all are listed")
 _PATHS = Option("paths", read.whole, "N", "random paths", "20000")
 _SEED = Option("seed", read.whole, "K", "the same seed gives the same paths", "0")
 _METHOD = Option("method", read.name, "pseudo|antithetic|quasi", "how paths are drawn", "quasi")
 
 
-@command(_SCENARIO, _PATHS, _SEED, _METHOD)
+@command(_LIST, _SCENARIO, _PATHS, _SEED, _METHOD)
 def risk(ask: Ask) -> Answer:
     """What a scenario does to revenue, value and cover: means, tails, drivers. Without a name, all are listed.
 
@@ -18,8 +19,8 @@ def risk(ask: Ask) -> Answer:
     """
     from clustermodel.risk import list_scenarios, run_scenario
 
-    if "scenario" not in ask.options:
+    chosen = dict(ask.options)
+    if chosen.pop("list", False) or "scenario" not in chosen:
         return ask.answer("scenarios", scenarios=list_scenarios(ask.catalog))
-    chosen = {name: value for name, value in ask.options.items() if name != "scenario"}
-    found = run_scenario(ask.catalog, ask.options["scenario"], **chosen)
+    found = run_scenario(ask.catalog, chosen.pop("scenario"), **chosen)
     return ask.answer("risk", **found)

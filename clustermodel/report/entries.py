@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-Record = Mapping[str, Any]
+from clustermodel.report.figures import GUESSES
 
-GUESSES = ("estimate", "assumption")
+Record = Mapping[str, Any]
 
 
 def entry(answer: Record) -> Iterator[RenderableType]:

@@ -5,6 +5,8 @@ from typing import Any
 
 UNKNOWN = "-"
 DIGITS = 3
+GUESSES = ("estimate", "assumption")
+"""Confidences that a `~` marks."""
 _TINY, _HUGE = 1e-6, 1e12
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from clustermodel.report.figures import words
+from clustermodel.report.figures import GUESSES, words
 
 Record = Mapping[str, Any]
 
@@ -33,14 +33,16 @@ def _shared(lists: Sequence[Sequence[Record]]) -> list[Record]:
     """Guesses with a range that are in every one of the lists."""
     named = [{(row["entry"], row["field"]): row for row in rows} for rows in lists]
     common = set.intersection(*map(set, named))
-    return [row for name, row in named[0].items() if name in common and row["low"] is not None]
+    shared = [row for name, row in named[0].items() if name in common]
+    return [row for row in shared if row["confidence"] in GUESSES and row["low"] is not None]
 
 
 def guess(row: Record) -> str:
     """`price 324000 USD (280000 to 450000)`: a guessed number, the unit written once."""
-    unit = str(row["value"]).partition(" ")[2]
+    written = f"{row['value']} {row.get('unit', '')}".rstrip()
+    unit = written.partition(" ")[2]
     low, high = (str(row[end]).removesuffix(unit).strip() for end in ("low", "high"))
-    return f"{words(row['field'])} {row['value']} ({low} to {high})"
+    return f"{words(row['field'])} {written} ({low} to {high})"
 
 
 def _source(row: Record) -> str:

@@ -9,6 +9,8 @@ Row = dict[str, Any]
 QUANTILES = ("p10", "p90")
 UNFLATTENED = ("inputs", "assumptions", "sources")
 """Parts of an answer that describe it as a whole and have no place in a row; JSON carries them."""
+NAMED = {"metrics": "metric"}
+"""Parts that are records by name, and the column that the name goes into."""
 
 
 def plain(value: Any) -> Any:
@@ -26,19 +28,22 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def table_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The list of tables that an answer consists of, such as `points`; None for an answer about one thing."""
+def tables_of(answer: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The tables in an answer by name: lists of records such as `points`, and named records such as `metrics`."""
+    found = {}
     for name, value in answer.items():
-        rows = isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
-        if rows and name not in UNFLATTENED:
-            return value
-    return None
+        if name in NAMED and isinstance(value, Mapping):
+            found[name] = [{NAMED[name]: key, **record} for key, record in value.items()]
+        elif name not in UNFLATTENED and isinstance(value, list):
+            if all(isinstance(row, Mapping) for row in value):
+                found[name] = value
+    return found
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """One flat row for each table of the answer, or one for an answer about one thing."""
-    table = table_of(answer)
-    return [flat(row) for row in ([answer] if table is None else table)]
+    """One flat row for each record of the answer's first table, or one for an answer about one thing."""
+    table = next(iter(tables_of(answer).values()), [answer])
+    return [flat(row) for row in table]
 
 
 def columns(table: Sequence[Row]) -> list[str]:

@@ -14,7 +14,8 @@ from clustermodel.report.figures import count, words
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.risk import tails
-from clustermodel.report.rows import UNFLATTENED, columns, flat, table_of
+from clustermodel.report.rows import UNFLATTENED, columns, flat, tables_of
+from clustermodel.report.speed import cases
 from clustermodel.report.validation import scores
 
 Answer = Mapping[str, Any]
@@ -26,6 +27,7 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "catalog_entry": entry,
     "catalog_sources": sources,
     "validate": scores,
+    "bench-model": cases,
     "risk": tails,
 }
 _AS_WRITTEN = ("year",)
@@ -39,17 +41,17 @@ def parts(answer: Answer) -> Iterator[RenderableType]:
 
 
 def anything(answer: Answer) -> Iterator[RenderableType]:
-    """Any answer: its single facts, then each of its lists as a table."""
-    hidden = {"kind", "schema", "version", *UNFLATTENED}
-    lists = {name: value for name, value in answer.items() if table_of({name: value})}
-    facts = flat({name: value for name, value in answer.items() if name not in hidden | lists.keys()})
+    """Any answer: its single facts, then each of its tables."""
+    found = tables_of(answer)
+    hidden = {"kind", "schema", "version", *UNFLATTENED, *found}
+    facts = flat({name: value for name, value in answer.items() if name not in hidden})
     if facts:
         grid = Table.grid(padding=(0, 2))
         for name, value in facts.items():
             grid.add_row(Text(words(name), style="cyan"), "" if value is None else _cell(name, value))
         yield grid
-    for name, records in lists.items():
-        if name not in hidden:
+    for records in found.values():
+        if records:
             yield records_table(records)
 
 
