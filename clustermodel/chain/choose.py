@@ -5,18 +5,15 @@ import math
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from clustermodel.assembly.layouts import Shape, candidates
 from clustermodel.catalog import InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
+from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
 from clustermodel.chain.search import Grid, between, cheapest, product
-from clustermodel.chain.setup import Setup
+from clustermodel.chain.setup import Setup, limits
 from clustermodel.chain.sizing import systems
 from clustermodel.serving.open_loop import Latency
-
-GB = 1e9
-MILLISECONDS = 1e3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +28,6 @@ class Choice:
     n_systems: int | None
     latency: Latency | None  # under arrivals, where a rate was asked
     searched: int  # points tried
-
-
-def limits(setup: Setup) -> tuple[float, float]:
-    """Objectives on mean TTFT and TPOT (s); infinite where there is none."""
-    q = setup.question
-    return (
-        math.inf if q.max_ttft_ms is None else q.max_ttft_ms / MILLISECONDS,
-        math.inf if q.max_tpot_ms is None else q.max_tpot_ms / MILLISECONDS,
-    )
 
 
 def choose(setup: Setup) -> Choice:
@@ -89,64 +77,3 @@ def _active_objective(setup: Setup, grid: Grid, price: float) -> str | None:
     if prices.pop("both") >= price * (1 - 1e-9):
         return None
     return min(prices, key=lambda name: prices[name])
-
-
-def does_not_fit(setup: Setup, grid: Grid) -> str:
-    """Why no layout fits, and the nearest change that would."""
-    memory = grid.evaluations.point.memory
-    counts = np.asarray([shape[0] * shape[1] * shape[2] for shape in grid.shapes])
-    roomiest = int(np.argmax(np.asarray(memory.cache_room)))
-    weights, room = (float(np.asarray(each)[roomiest]) for each in (memory.weights, memory.cache_room))
-    n, usable = int(counts[roomiest]), weights + room / float(setup.engine.spec.memory_fraction)
-    total = float(np.min(np.asarray(memory.weights) * counts))
-    sequence = float(np.asarray(memory.per_sequence)[roomiest])
-    need = math.ceil(total / max(usable - sequence, 1.0)) if usable > sequence else None
-    cure = _cure(setup, need, n)
-    return (
-        f"{setup.model.name} in {setup.precision.label} does not fit on {setup.system.name}: the best of "
-        f"{len(set(grid.shapes))} layouts ({_layout(grid.shapes[roomiest])}) has {weights / GB:.1f} GB of "
-        f"weights and {sequence / GB:.2f} GB of cache per sequence on each accelerator, {usable / GB:.1f} GB "
-        f"are usable; binding limit: capacity. {cure}"
-    )
-
-
-def _cure(setup: Setup, need: int | None, tried: int) -> str:
-    cures = []
-    if need is not None and need > tried:
-        cures.append(f"at least {need} accelerators (--n-accelerators)")
-    if setup.precision.label not in ("fp4", "nvfp4", "mxfp4", "int4"):
-        cures.append("a narrower format (--precision fp4)")
-    cures.append("shorter sequences (--isl, --osl) or a system with more memory")
-    return "What would do: " + ", or ".join(cures)
-
-
-def objective_out_of_reach(setup: Setup, grid: Grid) -> str:
-    """Which objective cannot be met, and the best that can."""
-    max_ttft, max_tpot = limits(setup)
-    fitting = grid.fits
-    best_tpot, best_ttft = _least(grid.tpot, fitting), _least(grid.ttft, fitting)
-    where = f"{setup.model.name} on {setup.system.name}"
-    if grid.tpot[best_tpot] > max_tpot:
-        return _unreachable(where, "--max-tpot-ms", max_tpot, grid.tpot[best_tpot], grid, best_tpot)
-    if grid.ttft[best_ttft] > max_ttft:
-        return _unreachable(where, "--max-ttft-ms", max_ttft, grid.ttft[best_ttft], grid, best_ttft)
-    both = fitting & (grid.tpot <= max_tpot)
-    nearest = _least(grid.ttft, both)
-    text = _unreachable(where, "--max-ttft-ms", max_ttft, grid.ttft[nearest], grid, nearest)
-    return text + f", while TPOT stays within {max_tpot * MILLISECONDS:g} ms"
-
-
-def _least(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int:
-    return int(np.argmin(np.where(allowed, values, np.inf)))
-
-
-def _unreachable(where: str, option: str, asked: float, best: float, grid: Grid, index: int) -> str:
-    return (
-        f"{where} cannot meet {option} {asked * MILLISECONDS:g}: the nearest feasible value is "
-        f"{best * MILLISECONDS:.4g} ms ({_layout(grid.shapes[index])}, concurrency "
-        f"{grid.concurrency[index]:g})"
-    )
-
-
-def _layout(shape: Shape) -> str:
-    return "tp {} pp {} dp {} ep {}".format(*shape)

@@ -9,12 +9,12 @@ import numpy as np
 from clustermodel import __version__
 from clustermodel.assembly.layouts import candidates
 from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
-from clustermodel.chain.choose import MILLISECONDS, does_not_fit, limits
 from clustermodel.chain.cost import SCHEMA, cost
+from clustermodel.chain.infeasible import does_not_fit
 from clustermodel.chain.provenance import asked_fields
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, product
-from clustermodel.chain.setup import Setup, find, price, set_up
+from clustermodel.chain.setup import MILLISECONDS, Setup, find, limits, price, set_up
 from clustermodel.units import MILLION
 
 

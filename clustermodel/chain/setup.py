@@ -1,6 +1,7 @@
 """Look up everything a question names and turn it into what the kernels compute on."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from clustermodel.chain.question import Question, check
 from clustermodel.physics.coefficients import Coefficients
 from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load, accepted_tokens
-from clustermodel.serving.placement import in_tiers
 from clustermodel.serving.open_loop import Arrivals
+from clustermodel.serving.placement import in_tiers
 from clustermodel.specs import Engine, Model, Site, System, Terms, Workload
 
 OWNERSHIP = "ownership"
 _TODAY = "9999-12"
+MILLISECONDS = 1e3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,3 +189,12 @@ def _check_price(setup: Setup) -> None:
             f"{setup.system.slug} has no price in the catalogue; give one with "
             f"--set system/{setup.system.slug}.price='1 MUSD'"
         )
+
+
+def limits(setup: Setup) -> tuple[float, float]:
+    """Objectives on mean TTFT and TPOT (s); infinite where there is none."""
+    q = setup.question
+    return (
+        math.inf if q.max_ttft_ms is None else q.max_ttft_ms / MILLISECONDS,
+        math.inf if q.max_tpot_ms is None else q.max_tpot_ms / MILLISECONDS,
+    )
