@@ -125,6 +125,7 @@ class System(eqx.Module):
     typical_power: Scalar = quantity("W", "typical power at the system inlet", 0.0)
     max_power: Scalar = quantity("W", "largest power at the system inlet", 0.0)
     price: Scalar = quantity("USD", "purchase price of the whole system", 0.0)
+    memory_markup: Scalar = quantity("", "price of installed memory over its own purchase price", 1.0)
     rack_units: Scalar = quantity("", "height in rack units", 0.0)
     liquid_cooled: Scalar = quantity("", "1 where liquid takes the heat from the accelerators", 0.0)
 
@@ -206,6 +207,11 @@ class Site(eqx.Module):
     liquid_capex: Scalar = quantity("USD/W", "what liquid cooling adds to facility_capex", 0.0)
     carbon: Scalar = quantity("kg/J", "grid carbon per energy", 0.0)
     water: Scalar = quantity("L/J", "site water per IT energy", 0.0)
+    grid_water: Scalar = quantity("L/J", "water of the power stations per energy at the meter", 0.0)
+    fixed_overhead: Scalar = quantity("", "cooling and losses without load over IT capacity", 0.0)
+    capacity: Scalar = quantity("W", "power that the site or source can deliver; 0 where not stated", 0.0)
+    lead_time: Scalar = quantity("s", "from today to its first power", 0.0)
+    success: Scalar = quantity("", "probability that the power comes at all", 1.0)
 
 
 class Terms(eqx.Module):

@@ -16,7 +16,10 @@ HAND_MADE = {"hypothetical", "clustermodel"}
 """Our own sources, without an address."""
 NO_ADDRESS = {
     "amd-advancing-ai-2026",
+    "crane-contract",
     "india-cost-note",
+    "interconnection-times",
+    "llm-garage",
     "nvidia-roadmap",
     "stanford-dam",
     "vendor-datasheets",

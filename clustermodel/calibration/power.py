@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from clustermodel import specs
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written
 from clustermodel.physics.chassis import SUPPLY_LOADS, memory_power
+from clustermodel.physics.clocks import Clocks
 from clustermodel.physics.power import BoardPower
 
 _SUPPLY_PERCENTS = tuple(round(100 * load) for load in SUPPLY_LOADS)
@@ -86,6 +87,12 @@ def board_model(catalog: Catalog, accelerator: str, generation: str, tdp: float)
 def board_coefficients(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardPower:
     """The coefficients of `board_model` alone, ready for `physics.power.board_power`."""
     return board_model(catalog, accelerator, generation, tdp).coefficients
+
+
+def clocks(catalog: Catalog) -> Clocks:
+    """How boards answer to their compute clock; one estimate for all kinds."""
+    table = _tables(catalog)["clocks"]
+    return Clocks(**{name: jnp.asarray(written_number(table[name], "")) for name in specs.fields(Clocks)})
 
 
 def described(catalog: Catalog, system: Entry[specs.System]) -> Entry[specs.System]:
