@@ -40,10 +40,11 @@ def prefill_alone(deployment: Deployment, load: Load) -> Prefill:
     return Prefill(chunks * step.total, chunks * need.total.bound, chunks)
 
 
-def unloaded_ttft(deployment: Deployment, load: Load, tpot: Scalar) -> FirstToken:
-    """Time to first token with no other prompt before it.
+def unloaded_ttft(deployment: Deployment, load: Load, tpot: Scalar, others: Scalar) -> FirstToken:
+    """Time to first token with no other prompt before it, while `others` sequences are running.
 
-    TTFT = s (h0 + h1 TPOT chunks + k t_w) + reload, with t_w a prefill wave over all attention ranks.
+    TTFT = s (h0 + h1 TPOT chunks p + k t_w) + reload, with t_w a prefill wave over all attention ranks and
+    p = others/(1 + others) the chance that an iteration is under way.
     """
     c, layout = deployment.coefficients, deployment.layout
     chunk = jnp.maximum(load.chunk(deployment.engine.chunk), 1.0)
@@ -52,7 +53,7 @@ def unloaded_ttft(deployment: Deployment, load: Load, tpot: Scalar) -> FirstToke
     chunks = jnp.ceil(load.uncached / deployment.engine.chunk)
     reload = load.cached * cached_token_time(deployment, load).latency
     return FirstToken(
-        host=c.ttft_scale * (c.ttft_host + c.ttft_iterations * tpot * chunks),
+        host=c.ttft_scale * (c.ttft_host + c.ttft_iterations * tpot * chunks * others / (1 + others)),
         prefill=c.ttft_scale * c.ttft_prefill * wave + reload,
         wave=wave,
     )

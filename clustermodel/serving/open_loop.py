@@ -182,7 +182,7 @@ def _ttft(
     busy = jnp.minimum(arrivals.rate * service, 0.999)
     behind = busy * service * varied * (1 + arrivals.burstiness) / 4 / (1 - busy)
     behind = behind * (1 - 1 / jnp.maximum(chunks, 1.0))
-    alone = unloaded_ttft(deployment, load, step.tpot)
+    alone = unloaded_ttft(deployment, load, step.tpot, batch)
     own, spread = _own_iteration(deployment, load, arrivals, batch, others)
     base = alone.total + jnp.maximum(own - alone.wave, 0.0) + behind
     variance = length**2 / 12 + spread**2 + behind**2

@@ -104,8 +104,8 @@ def _ttft(deployment: Deployment, load: Load, tpot: Scalar, room: Scalar) -> Sca
     TTFT = alone + t_w (N/dp - 1)(b0 + b1 rho^g) + (N - room)/min(N, room) osl TPOT w + h_n N,  with t_w a
     prefill wave over all attention ranks and rho the prefill load.
     """
-    c, alone = deployment.coefficients, unloaded_ttft(deployment, load, tpot)
-    per_rank = load.concurrency / deployment.layout.dp
+    c, per_rank = deployment.coefficients, load.concurrency / deployment.layout.dp
+    alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(load.concurrency - 1, 0.0))
     rho = jnp.minimum(per_rank * alone.wave / (load.osl * tpot), 1.5)
     equal = jnp.where(load.equal_lengths > 0, c.burst_equal, 1.0)
     ahead = jnp.maximum(per_rank - 1, 0.0) * (c.burst_floor + c.burst_slope * rho**c.burst_exponent) * equal
