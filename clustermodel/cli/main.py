@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _calibration, _catalog, _risk, _tokens
+from clustermodel.cli import _bench, _calibration, _catalog, _risk, _tokens
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -19,9 +19,10 @@ app = typer.Typer(
 app.command()(_tokens.cost)
 app.command()(_tokens.compare)
 app.command()(_tokens.frontier)
-app.command()(_calibration.validate)
 app.command()(_risk.risk)
+app.command()(_calibration.validate)
 app.add_typer(_catalog.app, name="catalog")
+app.add_typer(_bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> bool:
