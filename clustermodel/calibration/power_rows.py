@@ -14,14 +14,17 @@ from clustermodel.calibration.observations import (
     shipped,
 )
 from clustermodel.calibration.power import assumed
-from clustermodel.calibration.published import PRECISIONS
-from clustermodel.calibration.silicon import LENGTH_RATIO
+from clustermodel.calibration.published import PRECISIONS, read_published
+from clustermodel.calibration.published import SIGNATURE as PUBLISHED
+from clustermodel.calibration.silicon import LENGTH_RATIO, read_silicon
+from clustermodel.calibration.silicon import SIGNATURE as SILICON
 from clustermodel.catalog import Catalog, ConfigError
 
 TABLE = "power.csv"
 SIGNATURE = "power_w_per_gpu"
 """Column that only tables in the format of power_measured.csv have."""
 
+READERS = {SILICON: read_silicon, PUBLISHED: read_published}
 TEXT = ("family", "task")
 NUMBERS = ("batch", "context", "prefix_hit_rate", "prefill_w", "decode_w")
 TASKS = {
@@ -53,15 +56,18 @@ def power_rows(catalog: Catalog, data: Path | None = None) -> pd.DataFrame:
     The frame has the columns of `observations.COLUMNS` and those above; lengths, contexts and prefix hits that
     a row leaves open are filled by the assumptions in configs/calibration/power.toml.
     """
-    if data is not None:
+    if data is not None and is_power_table(data):
         return filled(catalog, _read(catalog, data))
+    serving = serving_rows(catalog, data)
+    if data is not None:
+        return filled(catalog, serving)
     own = own_rows(_csv(shipped(catalog, TABLE)), names(catalog))
-    return filled(catalog, pd.concat([own, serving_rows(catalog)], ignore_index=True))
+    return filled(catalog, pd.concat([own, serving], ignore_index=True))
 
 
 def is_power_table(data: Path) -> bool:
     """Whether a table is in the format of power_measured.csv or in our own format of power rows."""
-    columns = set(pd.read_csv(data, nrows=0).columns)
+    columns = set(_csv(data, rows=0).columns)
     return SIGNATURE in columns or {"batch", "power_w"} <= columns
 
 
@@ -70,9 +76,9 @@ def _read(catalog: Catalog, data: Path) -> pd.DataFrame:
     return study_rows(raw, known) if SIGNATURE in raw.columns else own_rows(raw, known)
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: Path, rows: int | None = None) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, low_memory=False)
+        return pd.read_csv(path, low_memory=False, nrows=rows)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
 
@@ -144,13 +150,13 @@ def _derived(raw: pd.DataFrame) -> pd.Series:
     return _numbers(raw, "j_per_req") * rate / _numbers(raw, "n_gpu")
 
 
-def serving_rows(catalog: Catalog) -> pd.DataFrame:
-    """Serving rows that ship with a measured board power.
+def serving_rows(catalog: Catalog, data: Path | None) -> pd.DataFrame:
+    """Serving rows with a measured board power, of a table or of the one that ships.
 
     Mean running sequences are output rate x TPOT (Little's law), never more than the requests in flight: what
     queues or prefills is not in a decode step.
     """
-    rows = read_observations(catalog, None, {})
+    rows = read_observations(catalog, data, READERS)
     kept = rows["power_w"].notna() & ~rows["scenario"].str.startswith("mlperf")  # those are wall power
     rows = rows[kept].reset_index(drop=True)
     per_total = rows["total_tok_s_per_accelerator"] * rows["osl"] / (rows["isl"] + rows["osl"])

@@ -13,7 +13,7 @@ from clustermodel.calibration.deployments import generation
 from clustermodel.calibration.power import board_coefficients
 from clustermodel.calibration.power_features import Activities, activities, replicas
 from clustermodel.calibration.power_rows import power_rows
-from clustermodel.calibration.scores import modes
+from clustermodel.calibration.scores import COLUMNS, modes
 from clustermodel.catalog import Catalog
 from clustermodel.physics.power import BoardPower
 from clustermodel.serving.power import replica_power
@@ -34,7 +34,7 @@ def power_comparisons(
     """
     rows, reasons = answerable(power_rows(catalog, data))
     if rows.empty:
-        return pd.DataFrame(), reasons
+        return pd.DataFrame(columns=["row", *COLUMNS, *GROUPS]), reasons
     boards = _boards(catalog, rows)
     watts = _watts(catalog, rows, boards)
     shipped = power_rows(catalog)

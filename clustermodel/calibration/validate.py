@@ -10,6 +10,8 @@ from clustermodel.calibration.deployments import connected
 from clustermodel.calibration.effects import check_effects
 from clustermodel.calibration.layouts import best, open_layouts, splits
 from clustermodel.calibration.observations import read_observations
+from clustermodel.calibration.power_rows import is_power_table
+from clustermodel.calibration.power_score import power_comparisons
 from clustermodel.calibration.predict import PREFILL, STATIC, predict
 from clustermodel.calibration.published import SIGNATURE as PUBLISHED
 from clustermodel.calibration.published import read_published
@@ -42,8 +44,11 @@ class Validation:
 def validation(
     catalog: Catalog, data: Path | None = None, effects: str = "full", calibration: Path | None = None
 ) -> Validation:
-    """Predict every row of a table that can be predicted."""
+    """Predict every row of a table that can be predicted: latency, throughput, cost, and board power."""
     check_effects(effects)
+    power, reasons = power_comparisons(catalog, data, effects)
+    if data is not None and is_power_table(data):
+        return Validation(power, {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)})
     rows = read_observations(catalog, data, READERS)
     rows, reasons = answerable(rows)
     rows = with_layouts(catalog, rows, effects, calibration)
@@ -55,6 +60,7 @@ def validation(
     lines = comparisons(rows, predictions, seen(catalog, rows))
     unscored = len(rows) - lines["row"].nunique()
     reasons += ["no measured value that the model predicts"] * unscored
+    lines = pd.concat([lines, power], ignore_index=True)
     return Validation(lines, {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)})
 
 
