@@ -27,7 +27,8 @@ class Ask:
 
     def __init__(self, given: Mapping[str, Any], quiet: bool):
         shared = {option.name for option in SHARED}
-        self.options = {k: v for k, v in given.items() if v not in (None, False) and k not in shared}
+        wanted = {k: v for k, v in given.items() if k not in shared}
+        self.options = {k: v for k, v in wanted.items() if v is not None and v is not False}
         self._folders: list[Path] = given["configs"] or []
         self._overrides: list[str] = given["overrides"] or []
         self._quiet = quiet
