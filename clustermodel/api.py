@@ -8,7 +8,7 @@ cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50)[
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -66,30 +66,34 @@ def compare(
     systems: Sequence[str | Entry[Any]],
     model: str | Entry[Any],
     workload: str | Entry[Any] = "chat-1k",
-    *,
-    catalog: Catalog | None = None,
-    allow_float32: bool = False,
     **options: Any,
 ) -> Answer:
-    """The same question put to several systems, cheapest first; see `cost_per_token`."""
-    _require_float64(allow_float32)
-    question = _question(system=systems[0], model=model, workload=workload, **options)
-    return Answer(chain.compare(catalog or load_catalog(), question, systems))
+    """The same question put to several systems, cheapest first; options as in `cost_per_token`."""
+    return _of_several(chain.compare, systems, model=model, workload=workload, **options)
 
 
 def frontier(
     systems: Sequence[str | Entry[Any]],
     model: str | Entry[Any],
     workload: str | Entry[Any] = "chat-1k",
+    **options: Any,
+) -> Answer:
+    """Price and throughput at every speed a user can have, per system; options as in `cost_per_token`."""
+    return _of_several(chain.frontier, systems, model=model, workload=workload, **options)
+
+
+def _of_several(
+    answer: Callable[[Catalog, Question, Sequence[str | Entry[Any]]], dict[str, Any]],
+    systems: Sequence[str | Entry[Any]],
     *,
     catalog: Catalog | None = None,
     allow_float32: bool = False,
     **options: Any,
 ) -> Answer:
-    """Price and throughput at every speed a user can have, per system; see `cost_per_token`."""
     _require_float64(allow_float32)
-    question = _question(system=systems[0], model=model, workload=workload, **options)
-    return Answer(chain.frontier(catalog or load_catalog(), question, systems))
+    if not systems:
+        raise ConfigError("systems is empty; name at least one")
+    return Answer(answer(catalog or load_catalog(), _question(system=systems[0], **options), systems))
 
 
 def _question(**options: Any) -> Question:

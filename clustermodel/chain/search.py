@@ -1,7 +1,8 @@
 """Find the cheapest layout and concurrency that meet the objectives, all candidates at once."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -67,29 +68,46 @@ def _evaluate_pairs(
 
 def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
     """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
-    layouts = stack_layouts(list(shapes))
-    first = jax.tree.map(lambda axis: axis[0], layouts)
-    deployment, load = setup.deployment(first), setup.load(jnp.ones(()))
-    parts = []
-    for start in range(0, len(shapes), _CHUNK):
-        rows = np.minimum(np.arange(start, start + _CHUNK), len(shapes) - 1)
-        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
-        parts.append(_evaluate_pairs(deployment, load, setup.money, chunk, jnp.asarray(concurrency[rows])))
-    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(shapes)], *parts)
+    deployment, load = _template(setup, shapes)
+    evaluated = _in_chunks(
+        lambda layouts, n: _evaluate_pairs(deployment, load, setup.money, layouts, n), shapes, concurrency
+    )
     if setup.question.rate is None:
-        point, price = joined.point, np.asarray(joined.unit.blended)
-        return Grid(tuple(shapes), concurrency, joined, point.ttft, point.tpot, price, None)
-    latency = _latencies(setup, layouts, joined.point.request_rate)
+        point, price = evaluated.point, np.asarray(evaluated.unit.blended)
+        return Grid(tuple(shapes), concurrency, evaluated, point.ttft, point.tpot, price, None)
+    latency = _in_chunks(
+        lambda layouts, rate: _latency_rows(deployment, load, setup.arrivals, layouts, rate),
+        shapes,
+        np.asarray(evaluated.point.request_rate),
+    )
     level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
     return Grid(
         shapes=tuple(shapes),
         concurrency=concurrency,
-        evaluations=joined,
+        evaluations=evaluated,
         ttft=np.asarray(getattr(latency.ttft, level)),
         tpot=np.asarray(getattr(latency.tpot, level)),
-        price=fleet_price(setup, shapes, joined),
+        price=fleet_price(setup, shapes, evaluated),
         latency=latency,
     )
+
+
+def _template(setup: Setup, shapes: Sequence[Shape]) -> tuple[Deployment, Load]:
+    """What all rows share; layout, concurrency and rate are put in row by row."""
+    first = jax.tree.map(lambda axis: axis[0], stack_layouts(list(shapes[:1])))
+    return setup.deployment(first), setup.load(jnp.ones(()))
+
+
+def _in_chunks(
+    evaluate_rows: Callable[[Layout, Array], Any], shapes: Sequence[Shape], values: NDArray[np.float64]
+) -> Any:
+    """Rows of layout and value through a compiled function, its last chunk filled up with the last row."""
+    layouts, parts = stack_layouts(list(shapes)), []
+    for start in range(0, len(shapes), _CHUNK):
+        rows = np.minimum(np.arange(start, start + _CHUNK), len(shapes) - 1)
+        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
+        parts.append(evaluate_rows(chunk, jnp.asarray(values[rows])))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(shapes)], *parts)
 
 
 @jax.jit
@@ -101,24 +119,6 @@ def _latency_rows(
         return open_loop(split, load, eqx.tree_at(lambda a: a.rate, arrivals, rate))
 
     return jax.vmap(one)(layouts, rates)
-
-
-def _latencies(setup: Setup, layouts: Layout, rates: NDArray[np.float64]) -> Latency:
-    """Latency of every row when its requests arrive on their own at the rate it serves."""
-    first, parts = jax.tree.map(lambda axis: axis[0], layouts), []
-    for start in range(0, len(rates), _CHUNK):
-        rows = np.minimum(np.arange(start, start + _CHUNK), len(rates) - 1)
-        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
-        parts.append(
-            _latency_rows(
-                setup.deployment(first),
-                setup.load(jnp.ones(())),
-                setup.arrivals,
-                chunk,
-                jnp.asarray(rates[rows]),
-            )
-        )
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(rates)], *parts)
 
 
 def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:

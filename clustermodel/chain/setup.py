@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from clustermodel.assembly import Precision, resolve_formats
 from clustermodel.calibration.effects import Level, load_table, natural
@@ -80,7 +81,7 @@ class Setup:
         """The replica with a layout; free to use farther memories where system or engine keep data there."""
         spec, engine = self.system.spec, self.engine.spec
         replica = Deployment(spec, self.model.spec, self.formats, layout, engine, self.coefficients)
-        farther = spec.accelerator.memory.direct[1:] > 0
+        farther = np.asarray(spec.accelerator.memory.direct)[1:] > 0  # numpy: concrete under a trace too
         return in_tiers(replica) if bool(farther.any()) or float(engine.offload) > 0 else replica
 
     def load(self, concurrency: Any) -> Load:
