@@ -43,15 +43,25 @@ def settings(catalog: Catalog) -> Mapping[str, Any]:
 
 
 def fit_rows(catalog: Catalog) -> pd.DataFrame:
-    """Rows of the shipped table that can teach something: sound, answerable, without speculation."""
+    """Rows of the shipped table that can teach something: sound, answerable, laid out, known not to speculate.
+
+    Where one pool does everything, most tables do not say `none` when they do not speculate; for pools, whose
+    recipes exist in both forms, the word must be there.
+    """
     rows, _ = answerable(read_observations(catalog, None, READERS))
     listed = flags(catalog)
     excluded = rows["id"].isin(listed.loc[listed["use"].eq("exclude"), "id"])
     broken = rows["flag"].eq("gpu_flag broken")
     speculative = rows["speculation"].str.startswith("mtp")
-    single = (rows["disaggregated"] <= 0) & rows["tp"].notna()
-    kept = rows[single & ~excluded & ~broken & ~speculative & ~rows["scenario"].str.startswith("mlperf")]
+    laid_out = rows["tp"].notna() & ((rows["disaggregated"] <= 0) | stated_pools(rows))
+    mlperf = rows["scenario"].str.startswith("mlperf")
+    kept = rows[laid_out & ~excluded & ~broken & ~speculative & ~mlperf]
     return kept[connected(catalog, kept)]
+
+
+def stated_pools(rows: pd.DataFrame) -> pd.Series:
+    """Disaggregated rows whose pools are stated and which are known not to speculate."""
+    return (rows["layout_assumed"] <= 0) & rows["speculation"].str.startswith("none")
 
 
 def row_weights(rows: pd.DataFrame, how: Mapping[str, Any], weighted: bool) -> np.ndarray:
@@ -92,7 +102,7 @@ def stage_problem(
     terms = stage_terms(stage, [level.groups for level in row_levels])
     numbers = how["method"]
     method = Method(
-        numbers["huber"], stage["sigma"], numbers["worst_step"], numbers["iterations"], numbers["tolerance"]
+        stage["huber"], stage["sigma"], numbers["worst_step"], numbers["iterations"], numbers["tolerance"]
     )
     return Problem(tuple(targets), terms, start, membership(terms, row_levels), weights, method)
 

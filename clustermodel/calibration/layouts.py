@@ -11,7 +11,7 @@ from clustermodel.calibration.mlperf import SERVED, limits, with_lengths
 from clustermodel.catalog import Catalog
 from clustermodel.specs import Model, System
 
-WORKERS = (1, 2, 3, 4, 6, 8)
+WORKERS = (1, 2, 3, 4, 6, 9)
 SIZES = (1, 2, 4, 8, 16, 32)
 CONCURRENCY = tuple(float(2**k) for k in range(13))
 AXES = ("tp", "pp", "dp", "ep")
@@ -20,8 +20,8 @@ AXES = ("tp", "pp", "dp", "ep")
 def open_layouts(rows: pd.DataFrame) -> pd.Series:
     """Rows whose layout has to be found: none stated, or worker counts missing, or an MLPerf summary."""
     mlperf = rows["scenario"].str.startswith("mlperf")
-    pools = (rows["disaggregated"] > 0) & (rows["layout_assumed"] > 0)
-    return rows["tp"].isna() | mlperf | pools
+    unstated = rows["workers"].le(0) | rows["prefill_workers"].le(0) | rows["prefill_tp"].isna()
+    return rows["tp"].isna() | mlperf | (unstated & rows["disaggregated"].gt(0))
 
 
 def splits(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,12 +39,17 @@ def splits(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(catalog: Catalog, ways: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    """For each open row the way with the highest output per accelerator among those that fit and meet limits."""
+    """For each open row the best way among those that fit and meet the limits on latency.
+
+    Best is the highest output per accelerator; for pools times output per user, since published recipes trade
+    one for the other (of the exponents tried on rows whose pools are stated, this predicts TPOT best).
+    """
     most_ttft, most_tpot = limits(catalog, ways)
     sound = (
         (predictions["room"] >= 1) & (predictions["ttft"] <= most_ttft) & (predictions["tpot"] <= most_tpot)
     )
-    rate = predictions["output_rate"].where(sound & np.isfinite(predictions["output_rate"]))
+    merit = predictions["output_rate"] / predictions["tpot"].where(ways["disaggregated"] > 0, 1.0)
+    rate = merit.where(sound & np.isfinite(merit))
     chosen = rate.dropna().groupby(ways["row"]).idxmax()
     return ways.loc[chosen].set_index("row").rename_axis(None).assign(layout_assumed=1.0)
 
@@ -66,7 +71,7 @@ def _replicas(row: pd.Series, system: System, model: Model) -> Iterator[dict[str
 
 def _pools(row: pd.Series, model: Model) -> Iterator[dict[str, float]]:
     """Pools of like workers: sizes as stated, attention split by heads or by requests, any worker counts."""
-    total = row["n_accelerators"] if row["layout_assumed"] > 0 and np.isnan(row["tp"]) else np.nan
+    total = row["n_accelerators"] if np.isnan(row["tp"]) else np.nan
     decode = [row["tp"] * row["dp"]] if row["tp"] > 0 else SIZES
     prefill = [row["prefill_tp"] * row["prefill_dp"]] if row["prefill_tp"] > 0 else SIZES
     for size, first, count, feeders in itertools.product(decode, prefill, WORKERS, WORKERS):

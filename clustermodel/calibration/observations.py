@@ -34,7 +34,7 @@ NUMBERS: dict[str, str] = {
     "pp": "pipeline stages of a worker",
     "dp": "attention-data-parallel ranks of a worker",
     "ep": "expert-parallel ranks of a worker",
-    "workers": "replicas that share the load",
+    "workers": "replicas that share the load; 0: not stated",
     "prefill_tp": "the same for the prefill pool",
     "prefill_pp": "the same for the prefill pool",
     "prefill_dp": "the same for the prefill pool",
@@ -65,6 +65,8 @@ _DEFAULTS = {"pp": 1.0, "dp": 1.0, "ep": 1.0, "workers": 1.0, "disaggregated": 0
 _DEFAULTS |= {"equal_lengths": 0.0, "usd_output_only": 0.0, "prefill_workers": 0.0}
 _ZERO_ONE = ("disaggregated", "layout_assumed", "equal_lengths", "usd_output_only")
 CLOSED_LOOP = "online-closed-loop"
+UNSTATED = 0.0
+"""Worker count of a pool whose source does not state it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from clustermodel.calibration.observations import CLOSED_LOOP, Names, complete
+from clustermodel.calibration.observations import CLOSED_LOOP, UNSTATED, Names, complete
 from clustermodel.calibration.silicon import LENGTH_RATIO
 
 SIGNATURE = "littles_law_ratio"
@@ -149,7 +149,7 @@ def _pool(found: pd.DataFrame, stated_tp: pd.Series, moe: pd.Series) -> pd.DataF
             "pp": 1.0,
             "dp": dp,
             "ep": ep.where(moe, 1.0).clip(upper=size),
-            "workers": workers.fillna((total / size).round()),
+            "workers": workers.fillna((total / size).round()).fillna(UNSTATED),
             "layout_assumed": (workers.isna()).astype(float),
         }
     )

@@ -1,8 +1,9 @@
 """Read rows in the format of serving_silicon.csv: end-to-end runs of aiconfigurator's validation sample."""
 
+import numpy as np
 import pandas as pd
 
-from clustermodel.calibration.observations import CLOSED_LOOP, Names, complete
+from clustermodel.calibration.observations import CLOSED_LOOP, UNSTATED, Names, complete
 
 SIGNATURE = "silicon_tpot_ms"
 LENGTH_RATIO = 0.9
@@ -68,11 +69,11 @@ def _decode_layout(raw: pd.DataFrame, moe: pd.Series) -> pd.DataFrame:
     stage = stage.mask(squared, pick["moe_ep"]).mask(inflated, raw["n_gpu_est"])
     dp = pick["attention_dp"].mask(inflated & (pick["attention_dp"] > 1), stage)
     ep = pick["moe_ep"].mask(inflated & (dp == stage) & (dp > 1), stage)
-    layout = _worker(stage, dp, ep, pick["pp"], moe)
     unknown = raw["decode_num_workers"].isna() & pool
-    return layout.assign(
-        workers=raw["decode_num_workers"].where(pool).fillna(1.0), layout_assumed=unknown.astype(float)
-    )
+    unsized = unknown & moe & (stage * pick["moe_tp"] * ep).le(1)  # one rank stands for a layout not stated
+    layout = _worker(stage.mask(unsized), dp, ep, pick["pp"], moe)
+    workers = raw["decode_num_workers"].fillna(UNSTATED).where(pool, 1.0)
+    return layout.assign(workers=workers, layout_assumed=unknown.astype(float))
 
 
 def _prefill_layout(raw: pd.DataFrame, moe: pd.Series) -> pd.DataFrame:
@@ -80,15 +81,15 @@ def _prefill_layout(raw: pd.DataFrame, moe: pd.Series) -> pd.DataFrame:
     pick = {
         name: _at_least_one(raw[f"prefill_{name}_size"]) for name in ("tp", "pp", "attention_dp", "moe_ep")
     }
-    stage = pick["tp"] * pick["attention_dp"]
+    stage, pool = pick["tp"] * pick["attention_dp"], raw["mode"].eq("disagg")
+    unsized = raw["prefill_num_workers"].isna() & pool & moe & (stage * pick["moe_ep"]).le(1)
+    stage = stage.mask(unsized)
     layout = _worker(stage, pick["attention_dp"], pick["moe_ep"], pick["pp"], moe).add_prefix("prefill_")
-    pool = raw["mode"].eq("disagg")
-    workers = raw["prefill_num_workers"].fillna(1.0).where(pool, 0.0)
-    return layout.where(pool).assign(prefill_workers=workers)
+    return layout.where(pool).assign(prefill_workers=raw["prefill_num_workers"].where(pool))
 
 
 def _worker(stage: pd.Series, dp: pd.Series, ep: pd.Series, pp: pd.Series, moe: pd.Series) -> pd.DataFrame:
-    dp, ep = dp.clip(upper=stage), ep.where(moe, 1.0).clip(upper=stage)
+    dp, ep = dp.clip(upper=stage.fillna(np.inf)), ep.where(moe, 1.0).clip(upper=stage.fillna(np.inf))
     return pd.DataFrame({"tp": (stage / dp).clip(lower=1.0), "pp": pp, "dp": dp, "ep": ep})
 
 
