@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 
@@ -19,46 +20,72 @@ DEFAULT_ENGINE = "vllm"
 
 
 class Activity(eqx.Module):
-    """Mean utilisation of the accelerators of one pool; a struct of arrays over rows."""
+    """Mean utilisation of the accelerators of one pool."""
 
     mean: Utilisation
-    is_multi: Rows
-    share: Rows  # of the deployment's accelerators
+    is_multi: Scalar
+    share: Scalar  # of the deployment's accelerators
 
     def power(self, board: BoardPower) -> Scalar:
-        """Board power (W) of one row; vmap it over rows."""
+        """Board power (W)."""
         return board_power(board, self.mean.flops, self.mean.bytes, self.is_multi)
 
 
 class Activities(eqx.Module):
-    """The pools of each row: the only one or the decode pool, and the prefill pool (share 0 where none)."""
+    """The pools of one row: the only one or the decode pool, and the prefill pool (share 0 where none)."""
 
     main: Activity
     prefill: Activity
 
     def power(self, board: BoardPower) -> Scalar:
-        """Mean board power (W per accelerator) of one row; vmap it over rows."""
+        """Mean board power (W per accelerator)."""
         return self.main.share * self.main.power(board) + self.prefill.share * self.prefill.power(board)
 
 
+class _Row(eqx.Module):
+    """What was measured of one row (SI)."""
+
+    batch: Scalar
+    context: Scalar
+    output_rate: Scalar
+    n_accelerators: Scalar
+    prefill_workers: Scalar  # 0 where prefill has no pool of its own
+    padding_rows: Scalar
+
+
 def activities(catalog: Catalog, rows: pd.DataFrame, padding_rows: float | Rows) -> Activities:
-    """Utilisation of every row from its measured throughput and its mean running sequences.
+    """Utilisation of every row from its measured throughput and mean running sequences; arrays over rows.
 
     The time of an iteration is batch / throughput: what a step really took, not what the model predicts.
     """
-    output = _array(rows["output_tok_s_per_accelerator"] * rows["n_accelerators"])
-    workers = _array(rows["prefill_workers"].fillna(0.0)) * _array(rows["disaggregated"])
-    padding = jnp.broadcast_to(jnp.asarray(padding_rows, dtype=float), (len(rows),))
-    deployment, load = replicas(catalog, rows)
-    batch, context = _array(rows["batch"] / rows["workers"]), _array(rows["context"])
-    work = jax.jit(jax.vmap(serving_work))(deployment, load, batch, context, padding)
-    need = jax.tree.map(lambda both, alone: jnp.where(workers > 0, alone, both), work.total, work.decode)
-    pool, requests = replicas(catalog, _prefill_workers(rows))
-    request = jax.jit(jax.vmap(request_work))(pool, requests, padding)
-    interval = load.osl * jnp.maximum(workers, 1.0) / output
-    share = workers * pool.layout.n_accelerators / _array(rows["n_accelerators"])
+    columns = {
+        "batch": rows["batch"],
+        "context": rows["context"],
+        "output_rate": rows["output_tok_s_per_accelerator"] * rows["n_accelerators"],
+        "n_accelerators": rows["n_accelerators"],
+        "prefill_workers": rows["prefill_workers"].fillna(0.0) * rows["disaggregated"],
+        "padding_rows": pd.Series(np.broadcast_to(padding_rows, len(rows)), rows.index),
+    }
+    each = _Row(*(jnp.zeros(()) for _ in columns))
+    seen = eqx.tree_at(jax.tree.leaves, each, [_array(column) for column in columns.values()])
+    main, prefill = replicas(catalog, rows), replicas(catalog, _prefill_workers(rows))
+    workers = _array(rows["workers"])
+    return jax.jit(jax.vmap(_activities))(seen, workers, main, prefill)
+
+
+def _activities(
+    row: _Row, workers: Scalar, main: tuple[Deployment, Load], prefill: tuple[Deployment, Load]
+) -> Activities:
+    deployment, load = main
+    work = serving_work(deployment, load, row.batch / workers, row.context, row.padding_rows)
+    alone = row.prefill_workers > 0
+    need = jax.tree.map(lambda both, decode: jnp.where(alone, decode, both), work.total, work.decode)
+    pool, requests = prefill
+    interval = load.osl * jnp.maximum(row.prefill_workers, 1.0) / row.output_rate
+    share = row.prefill_workers * pool.layout.n_accelerators / row.n_accelerators
+    request = request_work(pool, requests, row.padding_rows)
     return Activities(
-        main=Activity(utilisation(need, _array(rows["batch"]) / output), _several(deployment), 1 - share),
+        main=Activity(utilisation(need, row.batch / row.output_rate), _several(deployment), 1 - share),
         prefill=Activity(utilisation(request, interval), _several(pool), share),
     )
 
@@ -78,7 +105,7 @@ def _prefill_workers(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _several(deployment: Deployment) -> Rows:
+def _several(deployment: Deployment) -> Scalar:
     return jnp.where(deployment.layout.n_accelerators > 1, 1.0, 0.0)
 
 

@@ -29,6 +29,8 @@ SCALE = 0.05
 """Relative error beyond which a row counts linearly, not by its square (soft L1)."""
 STEPS = 60
 DAMPING = 1e-2
+BLOCK = 512
+"""Rows are filled up to a multiple of this, with no weight, so that all fits share one compiled program."""
 CENTRE = np.array([np.log(0.2), np.log(0.85), np.log(8.0), np.log(1.3), 0.0])
 WIDTH = np.array([0.5, 0.3, 0.8, 0.6, 0.1])
 """Weak prior of the parameters of `board`: it matters only where the rows of a board say little."""
@@ -51,8 +53,8 @@ class Measured:
 
     does: Activities
     power: Rows  # W
-    models: NDArray[np.str_]
-    series: NDArray[np.str_]  # rows of one deployment at different batches
+    models: np.ndarray
+    series: np.ndarray  # rows of one deployment at different batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +110,19 @@ def _fit(fixed: Fixed, does: Activities, power: Rows, weights: Rows) -> Vector:
     return jax.lax.scan(step, start, None, length=STEPS)[0][0]
 
 
+def _weighted(rows: Measured, weights: NDArray[np.float64], fixed: Fixed) -> BoardPower:
+    filler = -len(weights) % BLOCK
+
+    def longer(leaf: Array) -> Array:
+        return jnp.concatenate([leaf, jnp.broadcast_to(leaf[:1], (filler,))])
+
+    does, power = jax.tree.map(longer, (rows.does, rows.power))
+    return board(_fit(fixed, does, power, jnp.asarray(np.pad(weights, (0, filler)))), fixed)
+
+
 def fit_board(rows: Measured, fixed: Fixed) -> BoardPower:
     """Coefficients that minimise the soft-L1 loss of relative errors over all rows."""
-    return board(_fit(fixed, rows.does, rows.power, jnp.ones_like(rows.power)), fixed)
+    return _weighted(rows, np.ones(len(rows.power)), fixed)
 
 
 def predicted(coefficients: BoardPower, does: Activities) -> NDArray[np.float64]:
@@ -119,12 +131,12 @@ def predicted(coefficients: BoardPower, does: Activities) -> NDArray[np.float64]
 
 
 def leave_one_model_out(rows: Measured, fixed: Fixed) -> NDArray[np.float64]:
-    """Power of every row (W) predicted by a fit that has seen no row of its model; all fits in one call."""
-    models, index = np.unique(rows.models, return_inverse=True)
-    weights = jnp.asarray(index[None, :] != np.arange(len(models))[:, None], dtype=float)
-    thetas = jax.vmap(_fit, in_axes=(None, None, None, 0))(fixed, rows.does, rows.power, weights)
-    each = jax.vmap(lambda theta, does: does.power(board(theta, fixed)))
-    return np.asarray(each(thetas[jnp.asarray(index)], rows.does))
+    """Power of every row (W) predicted by a fit that has seen no row of its model."""
+    watts = np.zeros(len(rows.models))
+    for model in np.unique(rows.models):
+        out = rows.models == model
+        watts[out] = predicted(_weighted(rows, 1.0 - out, fixed), rows.does)[out]
+    return watts
 
 
 def one_point_scaled(coefficients: BoardPower, rows: Measured) -> pd.DataFrame:
@@ -152,19 +164,22 @@ def score(predicted: Any, measured: Any) -> dict[str, float]:
     }
 
 
-def measured(catalog: Catalog, rows: pd.DataFrame, padding_rows: float) -> Measured:
-    """Rows ready to be fitted."""
-    series = rows[["system", "family", "task", "n_accelerators", "ep"]].astype(str).agg("|".join, axis=1)
+def measured(rows: pd.DataFrame, does: Activities, at: NDArray[np.int_]) -> Measured:
+    """The rows at positions `at`, ready to be fitted; `does` holds the activities of all `rows`."""
+    chosen = rows.iloc[at]
+    series = chosen[["system", "family", "task", "n_accelerators", "ep"]].astype(str).agg("|".join, axis=1)
     return Measured(
-        activities(catalog, rows, padding_rows),
-        jnp.asarray(rows["power_w"].to_numpy(float)),
-        rows["model"].to_numpy(str),
+        jax.tree.map(lambda leaf: leaf[jnp.asarray(at)], does),
+        jnp.asarray(chosen["power_w"].to_numpy(float)),
+        chosen["model"].to_numpy(str),
         series.to_numpy(str),
     )
 
 
-def training_rows(rows: pd.DataFrame, table: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows that a table of power.toml is fitted on: its systems and sources, without speculation or queues.
+def training_rows(rows: pd.DataFrame, table: Mapping[str, Any]) -> NDArray[np.int_]:
+    """Positions of the rows that a table of power.toml is fitted on, in order of batch within a series.
+
+    Those of its systems and sources, without speculation and without queues.
 
     Left out, with their reasons: sixteen ML.ENERGY rows of attention data parallelism (one model, whose boards
     stand near the cap at every batch while throughput per accelerator stays below a tenth of its TP twin);
@@ -175,7 +190,8 @@ def training_rows(rows: pd.DataFrame, table: Mapping[str, Any]) -> pd.DataFrame:
     kept &= ~(rows["source"].eq("mlenergy-v3") & rows["dp"].gt(1))
     if not table.get("pools", True):
         kept &= rows["disaggregated"].eq(0)
-    return rows[kept].sort_values(["family", "n_accelerators", "batch"]).reset_index(drop=True)
+    order = rows.reset_index(drop=True)[kept.to_numpy()].sort_values(["family", "n_accelerators", "batch"])
+    return order.index.to_numpy()
 
 
 def fixed_numbers(table: Mapping[str, Any]) -> Fixed:
@@ -187,9 +203,10 @@ def fixed_numbers(table: Mapping[str, Any]) -> Fixed:
 def fits(catalog: Catalog) -> Iterator[Fit]:
     """Repeat the fit of every fitted table of power.toml."""
     rows = power_rows(catalog)
+    does = functools.cache(lambda padding_rows: activities(catalog, rows, padding_rows))
     for name, table in fitted_tables(catalog).items():
         fixed = fixed_numbers(table)
-        data = measured(catalog, training_rows(rows, table), float(fixed.padding_rows))
+        data = measured(rows, does(float(fixed.padding_rows)), training_rows(rows, table))
         coefficients = fit_board(data, fixed)
         yield Fit(
             name,
