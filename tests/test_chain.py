@@ -35,7 +35,7 @@ def test_the_answer_has_every_field_of_the_design(answer):
     usd_per_mtok_input usd_per_mtok_cached_input usd_per_mtok_output usd_per_mtok_total
     power_w_per_accelerator it_w_per_accelerator facility_w_per_accelerator provisioned_w_per_accelerator
     joules_per_output_token board_joules_per_output_token tok_s_per_mw memory binding_limit bounds breakdown
-    seen sources kind schema version inputs"""
+    uncertainty seen sources kind schema version inputs"""
     assert set(fields.split()) <= answer.keys()
     assert json.loads(json.dumps(answer, allow_nan=False)) == json.loads(json.dumps(answer))
 
@@ -49,6 +49,20 @@ def test_breakdowns_sum_to_their_totals(answer):
     }
     for name, total in totals.items():
         assert sum(parts[name].values()) == pytest.approx(total)
+
+
+def test_the_uncertainty_holds_the_answer_and_widens_for_what_was_never_measured():
+    seen = cost(CATALOG, changed(concurrency=64, tp=2))
+    unseen = cost(
+        CATALOG, changed(concurrency=64, tp=2, system="gh200", n_accelerators=None, max_tpot_ms=None)
+    )
+    width = lambda a, name: a["uncertainty"][name][1] / a["uncertainty"][name][0]
+    assert seen["seen"]
+    assert not unseen["seen"]
+    for name in ("tpot_ms", "ttft_ms", "usd_per_mtok_output", "output_tok_s_per_accelerator"):
+        low, high = seen["uncertainty"][name]
+        assert low < seen[name] < high
+        assert width(unseen, name) > width(seen, name)
 
 
 def test_prices_of_token_classes_sum_to_the_bill():

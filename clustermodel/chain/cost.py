@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from clustermodel import __version__
+from clustermodel.calibration.intervals import load_intervals
 from clustermodel.catalog import Catalog
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
+from clustermodel.chain.uncertainty import uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
 from clustermodel.serving.memory import MemoryUse
 from clustermodel.serving.open_loop import Latency
@@ -42,7 +44,7 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
     n = int(np.prod(choice.shape[:3]))
     owed = resources(point)
     resource_time = {f.name: float(getattr(owed, f.name)) for f in dataclasses.fields(owed)}
-    return {
+    found = {
         "kind": "cost",
         "schema": SCHEMA,
         "version": __version__,
@@ -77,6 +79,8 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
         "assumptions": assumptions(setup),
         "sources": sources(catalog, setup),
     }
+    error = uncertainty(found, load_intervals(catalog, setup.measured and setup.question.effects == "full"))
+    return found | {"uncertainty": error}
 
 
 def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:

@@ -138,12 +138,10 @@ def _memory(memory: Mapping[str, Any]) -> str:
 
 def _calibration(answer: Answer) -> str:
     seen = "has been measured" if answer["seen"] else "was never measured: predicted from others"
-    text = f"this system, model and engine {seen}"
-    ranges = answer.get("uncertainty") or {}
-    units = {"tpot_ms": "ms a token", "usd_per_mtok_output": "USD per million output tokens"}
-    for name, (low, high) in ranges.items():
-        text += f"; 80 % range {figure(low)} to {figure(high)} {units.get(name, words(name))}"
-    return text
+    ranges = answer["uncertainty"]
+    (fast, slow), price = ranges["tpot_ms"], ranges["usd_per_mtok_total"]
+    text = f"this system, model and engine {seen}; 80 % range {figure(fast)} to {figure(slow)} ms a token"
+    return text if price is None else f"{text}, {usd(price[0])} to {usd(price[1])} per million tokens"
 
 
 def _breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:
