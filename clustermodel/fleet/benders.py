@@ -169,6 +169,7 @@ class Benders:
         return x if self.best.x is None else self.best.x + STEP * (x - self.best.x)
 
     def tell(self, phase: str, point: Point) -> None:
+        """Report progress to whoever watches."""
         seconds = time.perf_counter() - self.started
         self.effort.watcher(Progress(phase, self.iterations, self.lower, point.cost, seconds))
 

@@ -92,7 +92,9 @@ def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, l
         limits.append(base.upper[bound.rows])
         items.append(dataclasses.replace(bound, rows=first + np.arange(len(bound.rows))))
     freed = np.concatenate([*columns, np.zeros(0, int)])
-    picked = sp.csr_matrix((np.ones(len(freed)), (np.arange(len(freed)), freed)), (len(freed), len(base.cost)))
+    picked = sp.csr_matrix(
+        (np.ones(len(freed)), (np.arange(len(freed)), freed)), (len(freed), len(base.cost))
+    )
     upper = base.upper.copy()
     upper[freed] = np.inf
     return LinearProgram(

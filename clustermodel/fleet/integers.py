@@ -64,7 +64,9 @@ class WholeSystems:
             best, whole = self.benders.best.x, self.program.integer
             low = np.where(whole, np.maximum(best - 1, self.program.lower), self.program.lower)
             high = np.where(whole, np.minimum(best + 1, self.program.upper), self.program.upper)
-            misses = 0 if self.search(low, high, BOX_SECONDS, BOX_GAP * self.benders.effort.gap) else misses + 1
+            misses = (
+                0 if self.search(low, high, BOX_SECONDS, BOX_GAP * self.benders.effort.gap) else misses + 1
+            )
 
     def search(self, low: np.ndarray, high: np.ndarray, seconds: float, gap: float) -> bool:
         """Search one box, price what it finds and learn from it; whether that is the best fleet so far."""

@@ -50,7 +50,12 @@ def slot_block(program: TwoStage) -> SlotBlock:
         [draw, none, none, sp.csr_matrix((slots * resources, work.size))],
         [demand, none, none, sp.eye_array(work.size)],
     ]
-    costs = (d["cost"][j, a, w], d["reserved_cost"].ravel(), d["on_demand_cost"].ravel(), d["penalty"].ravel())
+    costs = (
+        d["cost"][j, a, w],
+        d["reserved_cost"].ravel(),
+        d["on_demand_cost"].ravel(),
+        d["penalty"].ravel(),
+    )
     first_on_demand = pair.size + system.size
     return SlotBlock(
         sp.csr_matrix(sp.block_array(grid)),

@@ -46,9 +46,7 @@ def operation(program: TwoStage, x: np.ndarray, oracle: AbstractOracle) -> Opera
 
 
 @jax.jit
-def _used(
-    dispatch: Dispatch, supply: Supply, demand: jax.Array, busy: jax.Array
-) -> tuple[Use, jax.Array]:
+def _used(dispatch: Dispatch, supply: Supply, demand: jax.Array, busy: jax.Array) -> tuple[Use, jax.Array]:
     def one(dispatch: Dispatch, supply: Supply, work: jax.Array, busy: jax.Array) -> tuple[Use, jax.Array]:
         use = repaired(dispatch, supply, work, busy)
         return use, use_cost(dispatch, use)

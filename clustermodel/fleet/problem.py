@@ -6,11 +6,15 @@ scenario, block in this order. A block is a part of every period with its own lo
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
+
+from clustermodel.catalog import Catalog
 
 if TYPE_CHECKING:
     import clustermodel.fleet.plan
@@ -162,6 +166,7 @@ class Policy(eqx.Module):
     omega: float = eqx.field(static=True, default=0.0)
     alpha: float = eqx.field(static=True, default=0.9)
     whole_systems: bool = eqx.field(static=True, default=True)
+    whole_reservations: bool = eqx.field(static=True, default=False)
     early_retirement: bool = eqx.field(static=True, default=False)
     unit: str = eqx.field(static=True, default="USD")
     work_unit: str = eqx.field(static=True, default="token")
@@ -177,6 +182,23 @@ class FleetProblem(eqx.Module):
     demand: Demand
     limits: tuple[Limit, ...]
     policy: Policy = Policy()
+
+    @classmethod
+    def load(cls, folder: Path | str, catalog: Catalog | None = None) -> "FleetProblem":
+        """Read a folder of tables, or a shipped problem by name; see `clustermodel.fleet.schema`."""
+        from clustermodel.fleet.load import load
+
+        return load(folder, catalog)
+
+    @classmethod
+    def from_frames(cls, tables: dict[str, pd.DataFrame], **settings: Any) -> "FleetProblem":
+        """Make a problem from the tables of a folder as frames, and the keys of fleet.toml in SI.
+
+        Headers carry units as in files, `throughput [Mtoken/s]`; numbers under plain headers are SI.
+        """
+        from clustermodel.fleet.build import build
+
+        return build(settings, tables)
 
     def solve(self, **options: Any) -> "clustermodel.fleet.plan.Plan":
         """The best plan; options are those of `clustermodel.fleet.Options`, e.g. `gap=1e-3, seconds=60`."""

@@ -16,7 +16,7 @@ from clustermodel.fleet.first_stage import Columns, Meaning, Row
 from clustermodel.fleet.problem import FleetProblem, Limit
 
 BREACH_FACTOR = 100.0
-"""A unit of work left out against a must-serve limit costs this multiple of the dearest way to serve it."""
+"""Work left out against a must-serve limit costs this multiple of the dearest way to serve it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +103,7 @@ def two_stage(problem: FleetProblem) -> TwoStage:
     lower, upper = first_stage.bounds(problem, layout)
     integer = np.zeros(layout.count, bool)
     integer[layout.buy] = integer[layout.retire] = problem.policy.whole_systems
+    integer[layout.reserve] = problem.policy.whole_reservations
     resources = _resources(problem)
     scale = _scale(problem, cost, resources)
     supply = _supply(problem, layout, resources, scale)
@@ -278,8 +279,9 @@ def _dispatch(problem: FleetProblem, resources: tuple[Resource, ...], scale: Sca
     for r, resource in enumerate(resources):
         for slot in resource.limits:
             draw[slot, r] = _draws(problem, resource, slot)[1] / scale.resource[slot, r]
-    price = _per_slot(problem, problem.assets.price) / scale.money * pays
-    dearest = _dearest(rate, cost + (price + on_demand)[..., None])
+    priced = problem.assets.outlay + rental.price * problem.horizon.seconds[:, None]
+    price = _per_slot(problem, priced) / scale.money * pays
+    dearest = np.maximum(_dearest(rate, cost + (price + on_demand)[..., None]), 1.0)
     breach = np.where(must > 0, BREACH_FACTOR * (penalty + dearest), penalty)
     parts = (rate, cost, draw, reserved, on_demand, penalty, breach, 1 - must)
     return Dispatch(*(jnp.asarray(part, dtype=float) for part in parts))

@@ -1,0 +1,111 @@
+"""Assets and rental offers from tidy tables."""
+
+import math
+
+import numpy as np
+
+from clustermodel.fleet.naming import Pairs, Tables
+from clustermodel.fleet.problem import Assets, Horizon, Rental
+from clustermodel.units import SECONDS_PER_YEAR
+
+FOREVER = 10**6  # periods
+
+
+def assets(tables: Tables, horizon: Horizon, pairs: Pairs) -> Assets:
+    """Prices, lives, power and supply of every asset."""
+    systems, sites = tables.frames["systems"], tables.frames["sites"]
+    count, length = len(horizon.periods), tables.length
+    of_system = lambda column: systems[column].to_numpy(dtype=float)[pairs.system]
+    of_site = lambda column: sites[column].to_numpy(dtype=float)[pairs.site]
+    first = tables.when("systems", "available_from", 0)[pairs.system]
+    last = tables.when("systems", "last_order", count - 1)[pairs.system]
+    price = _prices(tables, pairs, first)
+    t = np.arange(count)[:, None]
+    sold = np.isfinite(price) & (t >= first) & (t <= last) & (of_site("rented") == 0)
+    provisioned, pue = np.nan_to_num(of_system("provisioned_power")), of_site("pue")
+    standing = of_system("idle_power") * pue
+    building = of_site("building") * provisioned / pue
+    rest = np.clip(1 - (count - t) * length / of_site("building_life"), 0, 1)
+    price = np.where(np.isfinite(price), price, 0.0)
+    names = pairs.names(tables)
+    return Assets(
+        *names,
+        price=price,
+        building=np.tile(building, (count, 1)),
+        lasting=building * rest,
+        resale=of_system("resale"),
+        standing_cost=price * of_system("maintenance") + standing * of_site("electricity"),
+        supply=np.where(sold, np.inf, 0.0),
+        lead=np.ceil(of_system("lead_time") / length - 1e-9).astype(int),
+        life=np.clip(np.floor(of_system("life") / length + 1e-9), 1, FOREVER).astype(int),
+        legacy=_legacy(tables, pairs),
+        usable=of_system("usable"),
+        standing_power=standing,
+        standing_draw=provisioned if tables.settings["power_basis"] == "provisioned" else standing,
+        memory=of_system("memory"),
+        carbon=of_site("carbon"),
+    )
+
+
+def _prices(tables: Tables, pairs: Pairs, first: np.ndarray) -> np.ndarray:
+    """[period, asset]: the price with its change since the first order, or what prices.csv says."""
+    systems, count = tables.frames["systems"], len(tables.periods)
+    change = systems["price_change"].to_numpy(dtype=float)[pairs.system] * SECONDS_PER_YEAR
+    years = np.maximum(np.arange(count)[:, None] - first, 0) * tables.length / SECONDS_PER_YEAR
+    price = systems["price"].to_numpy(dtype=float)[pairs.system] * (1 + change) ** years
+    frame = tables.frames["prices"]
+    rows = pairs.matching(tables, "prices")
+    for value, period, mine in zip(
+        frame["price"], tables.index("prices", "period", tables.periods), rows, strict=True
+    ):
+        price[slice(None) if period < 0 else period, mine] = value
+    return price
+
+
+def _legacy(tables: Tables, pairs: Pairs) -> np.ndarray:
+    count, frame = len(tables.periods), tables.frames["legacy"]
+    legacy = np.zeros((count, len(pairs.system)))
+    rows = pairs.matching(tables, "legacy")
+    until = tables.when("legacy", "until", count - 1)
+    for systems, last, mine in zip(frame["systems"], until, rows, strict=True):
+        legacy[: last + 1, mine] += systems
+    return legacy
+
+
+def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
+    """What others rent out, reserved and on demand."""
+    frame, count, assets = tables.frames["contracts"], len(horizon.periods), len(pairs.system)
+    offer = {name: np.zeros((count, assets)) for name in ("price", "least", "most", "spot", "spot_most")}
+    share = np.zeros(assets)
+    rows = pairs.matching(tables, "contracts")
+    span = zip(tables.when("contracts", "from", 0), tables.when("contracts", "to", count - 1), strict=True)
+    for (kind, price, due, least, most), (first, last), mine in zip(
+        frame[["kind", "price", "take_or_pay", "least", "most"]].to_numpy(), span, rows, strict=True
+    ):
+        block = np.ix_(np.arange(first, last + 1), np.nonzero(mine)[0])
+        if kind == "reserved":
+            offer["price"][block], offer["least"][block], offer["most"][block] = price, least, most
+            share[mine] = due
+        elif kind == "on_demand":
+            offer["spot"][block], offer["spot_most"][block] = price, most
+        else:
+            tables.problems.append(f"contracts: kind {kind!r} is neither reserved nor on_demand")
+    limit = _most_needed(tables)
+    return Rental(
+        price=offer["price"],
+        take_or_pay=share,
+        least=offer["least"],
+        most=offer["most"],
+        on_demand_price=offer["spot"],
+        on_demand_most=np.minimum(offer["spot_most"], limit),
+    )
+
+
+def _most_needed(tables: Tables) -> float:
+    """Systems that could serve everything many times over: a finite stand-in for an unlimited offer."""
+    rate = tables.frames["throughput"]["throughput"].to_numpy(dtype=float)
+    least = rate[rate > 0].min(initial=math.inf)
+    blocks = [float(block.get("load", 1.0)) for block in tables.settings["blocks"]] or [1.0]
+    factor = tables.frames["factors"]["factor"].max() if len(tables.frames["factors"]) else 1.0
+    total = tables.frames["demand"]["demand"].sum() * max(blocks) * max(float(factor), 1.0)
+    return float(total / least) if math.isfinite(least) else 0.0

@@ -1,0 +1,136 @@
+"""Read a fleet folder: fleet.toml and its tables, as texts, with where every number comes from."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustermodel.catalog import ConfigError, did_you_mean, mistakes, read_toml, read_written
+from clustermodel.fleet.schema import PROVENANCE, REQUIRED, SETTINGS, TABLES, Column
+
+FIRST_LINE = 2  # of data in a CSV file, as editors count
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Folder:
+    """The raw content of a fleet folder; `sources` are the keys that its numbers name, `guesses` those assumed."""
+
+    path: Path
+    settings: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    sources: tuple[str, ...]
+    guesses: tuple[str, ...]
+
+
+def read_folder(path: Path) -> Folder:
+    """Read every file of a folder; a `ConfigError` lists what is wrong with them."""
+    if not path.is_dir():
+        raise ConfigError(f"{path}: no such folder; a fleet is a folder with fleet.toml and its tables")
+    problems: list[str] = list(_strangers(path))
+    rows = read_toml(path / "fleet.toml")
+    settings, used = _settings(rows, problems)
+    tables = {}
+    for name in TABLES:
+        written, listed = path / f"{name}.toml", path / f"{name}.csv"
+        if written.exists():
+            work = str(settings["work_unit"])
+            tables[name], sources = _from_toml(name, read_toml(written), work, problems)
+            used += sources
+        elif listed.exists():
+            tables[name] = _from_csv(listed)
+            used += _provenance(tables[name])
+        elif name in REQUIRED:
+            problems.append(f"{name}.csv: missing; a fleet needs {', '.join(REQUIRED)}")
+    if problems:
+        raise ConfigError("\n  ".join([f"{path.name}:", *problems]))
+    sources = tuple(dict.fromkeys(source for source, _ in used if source))
+    guesses = tuple(dict.fromkeys(source for source, sure in used if source and not sure))
+    return Folder(path, settings, tables, sources, guesses)
+
+
+def _strangers(path: Path) -> Iterator[str]:
+    for file in sorted(path.iterdir()):
+        if file.suffix in (".csv", ".toml") and file.stem not in (*TABLES, "fleet"):
+            yield f"{file.name}: not a table of a fleet{did_you_mean(file.stem, TABLES)}"
+
+
+def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any], list[tuple[str, bool]]]:
+    settings, used = {}, []
+    for key in rows.keys() - SETTINGS.keys():
+        problems.append(f"fleet.toml: {key}: not a setting{did_you_mean(key, SETTINGS)}")
+    for key, rule in SETTINGS.items():
+        if key not in rows:
+            if rule.default is None:
+                problems.append(f"fleet.toml: {key}: missing; {rule.doc}")
+            settings[key] = rule.default
+        elif rule.unit is not None:
+            settings[key], source = _written(f"fleet.toml: {key}", rows[key], rule.unit, problems)
+            used += source
+        elif rule.choices and rows[key] not in rule.choices:
+            names = ", ".join(str(choice).lower() for choice in rule.choices)
+            problems.append(f"fleet.toml: {key}: {rows[key]!r} is none of {names}")
+        else:
+            settings[key] = rows[key]
+    return settings, used
+
+
+def _written(
+    where: str, row: Any, unit: str, problems: list[str], least: float = 0.0
+) -> tuple[float, list[tuple[str, bool]]]:
+    if wrong := list(mistakes(row, unit, least)):
+        problems.extend(f"{where}: {problem}" for problem in wrong)
+        return float("nan"), []
+    number = read_written(row)
+    return number.si(unit), [(number.source, number.confidence not in ("estimate", "assumption"))]
+
+
+def _from_toml(
+    name: str, rows: dict[str, Any], work: str, problems: list[str]
+) -> tuple[pd.DataFrame, list[tuple[str, bool]]]:
+    """One row per table of the file, numbers in SI; the table `default` fills in the others."""
+    schema, used, made = TABLES[name], [], []
+    key = next(iter(schema))
+    defaults = rows.pop("default", {})
+    for label, row in rows.items():
+        if not isinstance(row, dict):
+            problems.append(f"{name}.toml: {label}: write a table [{label}]")
+            continue
+        values: dict[str, Any] = {key: label}
+        for field, value in {**defaults, **row}.items():
+            where = f"{name}.toml: {label}.{field}"
+            column = schema.get(field)
+            if column is None:
+                problems.append(f"{where}: not a field{did_you_mean(field, schema)}")
+            else:
+                values[field], sources = _field(where, value, column, work, problems)
+                used += sources
+        made.append(values)
+    return pd.DataFrame(made, index=pd.Index([*rows])), used
+
+
+def _field(
+    where: str, value: Any, column: Column, work: str, problems: list[str]
+) -> tuple[Any, list[tuple[str, bool]]]:
+    if column.unit is None:
+        if not isinstance(value, str):
+            problems.append(f"{where}: expected a text, got {value!r}")
+        return value, []
+    return _written(where, value, column.unit.replace("{work}", work), problems, column.least)
+
+
+def _from_csv(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    frame.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(frame))
+    return frame
+
+
+def _provenance(frame: pd.DataFrame) -> list[tuple[str, bool]]:
+    if not {"source", "confidence"} <= set(frame.columns) & set(PROVENANCE):
+        return []
+    pairs = frame[["source", "confidence"]].drop_duplicates()
+    return [(source, sure not in ("estimate", "assumption")) for source, sure in pairs.to_numpy()]

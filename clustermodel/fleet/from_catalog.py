@@ -1,0 +1,84 @@
+"""Fill in what a fleet's tables leave to the catalogue: prices, power and memory of systems, and sites."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pandas as pd
+
+from clustermodel.catalog import Catalog, load_catalog
+from clustermodel.fleet.naming import Tables
+from clustermodel.fleet.schema import TABLES
+from clustermodel.physics.facility import provisioned_power
+from clustermodel.specs import Site, System, Terms
+from clustermodel.units import SECONDS_PER_YEAR
+
+
+def filled(tables: Tables, catalog: Catalog | None) -> Tables:
+    """The tables with the catalogue's numbers where the problem names an entry and writes nothing itself."""
+    systems, sites = tables.frames["systems"], tables.frames["sites"]
+    if not (systems["catalog"].any() or sites["catalog"].any()):
+        return tables
+    catalog = catalog or load_catalog()
+    sites = _completed("sites", sites, dict(_site_rows(catalog, sites)))
+    terms = catalog.entry("prices", str(tables.settings["terms"])).spec
+    first = sites["catalog"].iloc[0]
+    pue = float(sites["pue"].iloc[0]) if not first else float(catalog.entry("sites", first).spec.pue)
+    rows = {
+        name: system_numbers(catalog.entry("systems", name).spec, terms, pue)
+        for name in dict.fromkeys(systems["catalog"])
+        if name
+    }
+    systems = _completed("systems", systems, rows)
+    vendors = [
+        vendor or (catalog.entry("systems", name).words.get("vendor", "") if name else "")
+        for vendor, name in zip(systems["vendor"], systems["catalog"], strict=True)
+    ]
+    frames = tables.frames | {"systems": systems.assign(vendor=vendors), "sites": sites}
+    return dataclasses.replace(tables, frames=frames)
+
+
+def _site_rows(catalog: Catalog, sites: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
+    for name in dict.fromkeys(sites["catalog"]):
+        if name:
+            yield name, site_numbers(catalog.entry("sites", name).spec)
+
+
+def system_numbers(system: System, terms: Terms, pue: float) -> dict[str, float]:
+    """What owning one system of the catalogue costs and draws, under terms of ownership (SI).
+
+    The price is the volume price with the network; planning power has the facility overhead inside.
+    """
+    count = float(system.count)
+    limit = system.max_power / system.count
+    planned = provisioned_power(system.accelerator.provisioned_power, limit, system.count * 0 + pue)
+    return {
+        "price": float(system.price * terms.price_factor * (1 + terms.network_fraction)),
+        "maintenance": float(terms.maintenance_fraction) / SECONDS_PER_YEAR,
+        "life": float(terms.life),
+        "provisioned_power": count * float(planned),
+        "idle_power": count * float(system.accelerator.idle_power) + float(system.chassis.fixed_power),
+        "memory": count * float(system.accelerator.hbm_capacity),
+    }
+
+
+def site_numbers(site: Site) -> dict[str, float]:
+    """What a site of the catalogue charges and emits (SI)."""
+    return {
+        "electricity": float(site.electricity),
+        "pue": float(site.pue),
+        "carbon": float(site.carbon),
+        "building": float(site.facility_capex),
+        "building_life": float(site.facility_life),
+    }
+
+
+def _completed(table: str, frame: pd.DataFrame, rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Numbers that still have their default take the catalogue's."""
+    frame = frame.copy()
+    for position, name in enumerate(frame["catalog"]):
+        for column, value in rows.get(name, {}).items():
+            default, place = TABLES[table][column].default, frame.columns.get_loc(column)
+            written = frame.iloc[position, place]
+            if written == default or pd.isna(written):
+                frame.iloc[position, place] = value
+    return frame
