@@ -33,7 +33,7 @@ ANSWER = {
     "power_w": np.float64(612.5),
     "nothing": math.nan,
     "memory": {"kv_gb": 80.0, "tiers": [{"capacity_gb": 141.0}, {"capacity_gb": math.inf}]},
-    "uncertainty": {"tpot_ms": [22.0, 31.0]},
+    "uncertainty": {"tpot_ms": [22.0, 31.0], "usd_per_mtok_total": [0.08, 0.12]},
     "sources": [{"key": "nvidia-h200", "title": "H200 data sheet", "url": "https://example.org"}],
 }
 
