@@ -15,6 +15,7 @@ from clustermodel.scenarios import Contract, Credit
 
 PerContract = Float[Array, " contract"]
 Path = Float[Array, " period"]
+Edges = Float[Array, " edge"]
 
 
 class Market(eqx.Module):
@@ -67,14 +68,14 @@ def firm_value(book: Contract, uniforms: PerContract) -> PerContract:
     return book.value * (book.binding + converted * (1 - book.binding))
 
 
-def _value_at(time: Scalar, values: Path, edges: Path) -> Scalar:
+def _value_at(time: Scalar, values: Path, edges: Edges) -> Scalar:
     """Value of the period that holds `time`, of the last one if it is later."""
     inside = jnp.clip(time, edges[0], edges[-2])
     return jnp.sum(jnp.where((edges[:-1] <= inside) & (inside < edges[1:]), values, 0.0))
 
 
 def _one_contract(
-    contract: Contract, fate: tuple[Scalar, Scalar], credit: Credit, market: Market, edges: Path
+    contract: Contract, fate: tuple[Scalar, Scalar], credit: Credit, market: Market, edges: Edges
 ) -> BookRevenue:
     """Revenue of one contract in the periods between `edges`; the vacancy is lost in full."""
     default, firm = fate
@@ -92,7 +93,7 @@ def _one_contract(
     return jax.tree.map(lambda share: firm * share, revenue)
 
 
-def book_revenue(book: Contract, credit: Credit, fate: Fate, market: Market, edges: Path) -> BookRevenue:
+def book_revenue(book: Contract, credit: Credit, fate: Fate, market: Market, edges: Edges) -> BookRevenue:
     """Revenue of all contracts in the periods between `edges` (s from today).
 
     A default ends billing; a share of the undelivered value is recovered, prepayments are kept, and after the

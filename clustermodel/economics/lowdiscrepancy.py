@@ -1,7 +1,8 @@
 """Points that fill the unit cube more evenly than chance: a digital net in base 2, randomly shifted.
 
 Niederreiter's construction needs no table: digit j of coordinate i comes from the Laurent expansion of
-x^u / p_i(x)^(q + 1) over GF(2), j - 1 = q e + u, with p_i the i-th irreducible polynomial and e its degree.
+x^(e - 1 - u) / p_i(x)^(q + 1) over GF(2), j - 1 = q e + u, with p_i the i-th irreducible polynomial and e its
+degree. Each power of two of points then meets every stratum of every coordinate once.
 [Niederreiter 1988, Low-discrepancy and low-dispersion sequences, J. Number Theory 30, section 3]
 A polynomial is an integer whose bits are its coefficients: x^2 + x + 1 is 0b111.
 """
@@ -55,7 +56,7 @@ def generators(dimensions: int) -> np.ndarray:
         for digit in range(BITS):
             if digit % degree == 0:
                 power = _product(power, polynomial)
-            expansion, _ = _quotient(1 << (digit % degree + BITS), power)
+            expansion, _ = _quotient(1 << (degree - 1 - digit % degree + BITS), power)
             bits = expansion >> np.arange(BITS - 1, -1, -1) & 1
             columns[row] |= (bits << (BITS - 1 - digit)).astype(np.uint32)
     return columns

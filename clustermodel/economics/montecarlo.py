@@ -5,8 +5,9 @@ how paths are cut into blocks or spread over accelerators. Paths come in `REPLIC
 are read from the spread between groups, which is right for dependent (antithetic, quasi-random) paths too.
 """
 
+import abc
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,8 +22,8 @@ from clustermodel.economics.lowdiscrepancy import net_point, random_shift
 REPLICATES = 16
 """Independent groups of paths."""
 
-NET_DIMENSIONS = 12
-"""Leading coordinates that the digital net covers; in more it is less even than chance at thousands of points."""
+NET_DIMENSIONS = 24
+"""Leading coordinates that the digital net covers; in many more it is no evener than chance at these counts."""
 
 METHODS = ("pseudo", "antithetic", "quasi")
 
@@ -70,32 +71,32 @@ def uniforms(sampling: Sampling, index: Int[Array, ""]) -> Uniforms:
     return draws
 
 
-class Model(Protocol):
+class AbstractPathModel(eqx.Module):
     """What can be run: a pytree whose arrays are traced, so that one compilation serves all of the same shapes.
 
     Two steps, so that what is drawn is computed once and not again at each use.
     """
 
+    @abc.abstractmethod
     def prepare(self, uniforms: Uniforms) -> Any:
         """Turn the uniforms of one path into what the model computes on."""
-        ...
 
+    @abc.abstractmethod
     def __call__(self, prepared: Any) -> Any:
         """Results of one path, a pytree of arrays."""
-        ...
 
 
 @eqx.filter_jit
-def _prepared(model: Model, sampling: Sampling, indices: Int[Array, " path"]) -> Any:
+def _prepared(model: AbstractPathModel, sampling: Sampling, indices: Int[Array, " path"]) -> Any:
     return jax.vmap(lambda index: model.prepare(uniforms(sampling, index)))(indices)
 
 
 @eqx.filter_jit
-def _results(model: Model, prepared: Any) -> Any:
+def _results(model: AbstractPathModel, prepared: Any) -> Any:
     return jax.vmap(model)(prepared)
 
 
-def blocks(model: Model, sampling: Sampling, size: int) -> Iterator[Any]:
+def blocks(model: AbstractPathModel, sampling: Sampling, size: int) -> Iterator[Any]:
     """Outputs of the model, `size` paths at a time, on all accelerators at hand; memory is that of one block.
 
     Args:
@@ -113,7 +114,7 @@ def blocks(model: Model, sampling: Sampling, size: int) -> Iterator[Any]:
         yield jax.tree.map(lambda leaf, kept=kept: leaf[:kept], result)
 
 
-def simulate(model: Model, sampling: Sampling, size: int) -> Any:
+def simulate(model: AbstractPathModel, sampling: Sampling, size: int) -> Any:
     """All outputs of the model, one leading axis of `sampling.total` paths."""
     parts = list(blocks(model, sampling, size))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from clustermodel._types import Scalar
 from clustermodel.economics.finance import irr
 from clustermodel.economics.finance_metrics import carry, dscr, yearly
-from clustermodel.economics.montecarlo import triangular
+from clustermodel.economics.montecarlo import AbstractPathModel, triangular
 from clustermodel.economics.project import ownership_cost, required_revenue
 from clustermodel.economics.world import (
     LONE_DRAWS,
@@ -97,7 +97,7 @@ class Prepared(eqx.Module):
     chosen: Float[Array, " input"]
 
 
-class PathModel(eqx.Module):
+class PathModel(AbstractPathModel):
     """Maps the uniforms of one path to what it leaves; the model that `montecarlo` runs.
 
     `obligors` numbers the buyer of each contract: contracts of one buyer default together. `inputs` counts the

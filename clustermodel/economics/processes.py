@@ -39,7 +39,7 @@ def reverting_shocks(reversion: Scalar, volatility: Scalar, normals: Path, times
     [Glasserman 2003, Monte Carlo Methods in Financial Engineering, eq. 3.46]
     """
     steps = jnp.diff(times, prepend=0.0)
-    variance = volatility**2 * steps / SECONDS_PER_YEAR * exprel(-2 * reversion * steps)
+    variance = volatility**2 * steps / SECONDS_PER_YEAR * jax.vmap(exprel)(-2 * reversion * steps)
     return jnp.sqrt(jnp.maximum(variance, 0.0)) * normals
 
 

@@ -11,6 +11,7 @@ from clustermodel.scenarios import Finance, Project
 from clustermodel.units import SECONDS_PER_YEAR
 
 Path = Float[Array, " period"]
+Edges = Float[Array, " edge"]
 
 
 def spent_share(project: Project, time: Scalar) -> Scalar:
@@ -67,13 +68,13 @@ def required_revenue(project: Project, finance: Finance, hardware: Scalar) -> Sc
     return price_at_margin(ownership_cost(project, finance, hardware), finance.margin)
 
 
-def spending(project: Project, hardware: Scalar, edges: Path) -> Path:
+def spending(project: Project, hardware: Scalar, edges: Edges) -> Path:
     """Capex of each period between `edges` (USD): hardware and building along the same schedule."""
     spent = jax.vmap(spent_share, in_axes=(None, 0))(project, edges)
     return (hardware + project.facility) * jnp.diff(spent)
 
 
-def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Path) -> Path:
+def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Edges) -> Path:
     """Depreciation of each period, straight line over the book life from the day of spending (USD).
 
     D(t) = K / L int_{t-L}^t F(s) ds; a book life without end writes nothing off.
@@ -87,7 +88,7 @@ def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Path)
     return jnp.where(finite, amount, 0.0)
 
 
-def resale(project: Project, hardware: Scalar, edges: Path) -> Path:
+def resale(project: Project, hardware: Scalar, edges: Edges) -> Path:
     """What is left when accelerators retire, in each period (USD): their resale, the unexpired life of the building."""
     retired = jax.vmap(spent_share, in_axes=(None, 0))(project, edges - project.lead - project.life)
     finite = jnp.isfinite(project.life) & jnp.isfinite(project.facility_life)
