@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _bench, _calibration, _catalog, _risk, _tokens
+from clustermodel.cli import _bench, _calibration, _catalog, _design, _risk, _tokens
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(_tokens.frontier)
 app.command()(_risk.risk)
 app.command()(_calibration.validate)
 app.add_typer(_catalog.app, name="catalog")
+app.add_typer(_design.app, name="design")
 app.add_typer(_bench.app, name="bench")
 
 

@@ -1,0 +1,164 @@
+"""At what purchase price a candidate system costs as much per token as a reference system."""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from clustermodel import __version__
+from clustermodel.assembly.layouts import AXES, candidates
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.cost import SCHEMA, answer
+from clustermodel.chain.question import Question, named
+from clustermodel.chain.search import Grid, between, product, sweep
+from clustermodel.chain.setup import Setup, find, limits, set_up
+from clustermodel.design.numbers import Number, system_numbers, with_price, with_system
+from clustermodel.specs import System
+from clustermodel.units import MILLION
+
+_TOKEN_PRICE = 1.0  # USD; a price to start from where none is known: only the slope matters
+
+
+def breakeven(
+    catalog: Catalog, question: Question, candidate: str | Entry[System], reference: str | Entry[System]
+) -> dict[str, Any]:
+    """The purchase price at which `candidate` matches the cheapest `reference` point of the same question.
+
+    Each operating point costs c + k P per token, so the price is exact. Low and high add up, as squares, what
+    the ranges of the candidate's own uncertain numbers do to it at that point.
+
+    Raises:
+        InfeasibleError: one of the two has no answer, or no price above 0 matches.
+    """
+    if question.cost_basis != "bottom_up":
+        raise ConfigError(
+            f"--cost-basis {question.cost_basis}: a break-even price is levelized; use bottom_up, the default"
+        )
+    target_setup = set_up(catalog, dataclasses.replace(question, system=reference))
+    target = choose(target_setup)
+    setup = _candidate(catalog, dataclasses.replace(question, system=candidate))
+    price, choice = matching_price(setup, price_per_token(target))
+    low, high = _range(setup, choice, price, price_per_token(target))
+    matched = with_price(setup, price)
+    return {
+        "kind": "design_breakeven",
+        "schema": SCHEMA,
+        "version": __version__,
+        "inputs": {
+            "candidate": named(candidate),
+            "reference": named(reference),
+            "question": _asked(question),
+        },
+        "price_usd": {"value": price, "low": low, "high": high},
+        "catalogue_price_usd": float(setup.system.spec.price) if _priced(setup) else None,
+        "usd_per_mtok": price_per_token(target) * MILLION,
+        "binding_limit": answer(catalog, matched, choice)["binding_limit"],
+        "candidate": answer(catalog, matched, choice),
+        "reference": answer(catalog, target_setup, target),
+    }
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    values = {f.name: getattr(question, f.name) for f in dataclasses.fields(question) if f.name != "system"}
+    return {name: value.slug if isinstance(value, Entry) else value for name, value in values.items()}
+
+
+def _candidate(catalog: Catalog, question: Question) -> Setup:
+    """The candidate's setup; a price that nobody has published is what is asked for, so none is needed."""
+    entry = find(catalog, "systems", question.system)
+    if float(entry.spec.price) > 0:
+        return set_up(catalog, question)
+    priced = eqx.tree_at(lambda s: s.price, entry.spec, jnp.asarray(_TOKEN_PRICE))
+    return set_up(catalog, dataclasses.replace(question, system=dataclasses.replace(entry, spec=priced)))
+
+
+def _priced(setup: Setup) -> bool:
+    return float(setup.system.spec.price) != _TOKEN_PRICE
+
+
+def price_per_token(choice: Choice) -> float:
+    """What a token of any class costs at a chosen point, idle systems included (USD)."""
+    return float(choice.evaluation.unit.blended) * choice.idle
+
+
+def matching_price(setup: Setup, target: float) -> tuple[float, Choice]:
+    """The price of the setup's system at which its cheapest token costs `target` (USD), and that point.
+
+    At P every row of the search costs c + k P, so P is the largest (target - c) / k of the rows that meet the
+    objectives; the rows around the best are then searched in the same way.
+    """
+    shapes = candidates(
+        setup.system.spec, setup.model.spec, setup.question.n_accelerators, setup.question.fixed_axes
+    )
+    grid, dearer = (product(with_price(setup, price), shapes) for price in _two_prices(setup))
+    prices = _matching(setup, grid, dearer, target)
+    best = int(np.argmax(prices))
+    if not grid.meets(*limits(setup))[best] or prices[best] <= 0:
+        choice = choose(setup)  # which says why where nothing is feasible
+        raise InfeasibleError(_never(setup, float(grid.price[best]), target, choice))
+    if setup.question.concurrency is None:
+        fine = between(with_price(setup, float(prices[best])), grid, best)
+        again = [
+            sweep(with_price(setup, price), fine.shapes, fine.concurrency) for price in _two_prices(setup)
+        ]
+        refined = _matching(setup, *again, target)
+        best, grid, prices = int(np.argmax(refined)), again[0], refined
+    price = float(prices[best])
+    asked = dataclasses.replace(
+        setup.question,
+        concurrency=float(grid.concurrency[best]),
+        **dict(zip(AXES, grid.shapes[best], strict=True)),
+    )
+    return price, choose(dataclasses.replace(with_price(setup, price), question=asked))
+
+
+def _two_prices(setup: Setup) -> tuple[float, float]:
+    listed = float(setup.system.spec.price)
+    return listed, 2 * listed
+
+
+def _matching(setup: Setup, grid: Grid, dearer: Grid, target: float) -> NDArray[np.float64]:
+    """Price at which each row costs `target`; -inf for rows that do not fit or miss the objectives."""
+    listed, double = _two_prices(setup)
+    slope = (dearer.price - grid.price) / (double - listed)
+    allowed = grid.meets(*limits(setup))
+    return np.where(allowed, listed + (target - grid.price) / slope, -np.inf)
+
+
+def _never(setup: Setup, cost: float, target: float, choice: Choice) -> str:
+    hour = choice.evaluation.hour
+    running = cost * (1 - float((hour.capital + hour.network + hour.maintenance) / hour.total))
+    return (
+        f"no price above 0 makes {setup.system.name} match: what it costs to run, about {MILLION * running:.3g} "
+        f"USD per million tokens, is more than the reference's {MILLION * target:.3g} in all; a faster or less "
+        "power-hungry candidate, a workload that reads less of what it stores, or a slower --max-tpot-ms might"
+    )
+
+
+def _range(setup: Setup, choice: Choice, price: float, target: float) -> tuple[float, float]:
+    below, above = 0.0, 0.0
+    for number in system_numbers(setup.system):
+        moves = [_moved(setup, choice, number, value, target) - price for value in _ends(number)]
+        finite = [move for move in moves if math.isfinite(move)]
+        above += max([0.0, *finite]) ** 2
+        below += min([0.0, *finite]) ** 2
+    return max(price - math.sqrt(below), 0.0), price + math.sqrt(above)
+
+
+def _ends(number: Number) -> list[float]:
+    low, high = number.range
+    uncertain = low < high and not number.path.endswith("price") and number.path != "count"
+    return [low, high] if uncertain else []
+
+
+def _moved(setup: Setup, choice: Choice, number: Number, value: float, target: float) -> float:
+    """The matching price at the same operating point with one number changed; -inf where it fails."""
+    changed = with_system(setup, number.set(setup.system.spec, value))
+    at = np.asarray([choice.concurrency])
+    grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(setup)]
+    return float(_matching(setup, *grids, target)[0])

@@ -1,0 +1,242 @@
+"""Which server to build: memory, bandwidth, arithmetic and load that make a token cheapest, by gradients."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from clustermodel import __version__
+from clustermodel._types import Scalar
+from clustermodel.catalog import Catalog, ConfigError, InfeasibleError, did_you_mean
+from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.cost import SCHEMA
+from clustermodel.chain.evaluate import Evaluation, carried_accelerators
+from clustermodel.chain.question import Question
+from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
+from clustermodel.design.descent import Optimum, Vector, minimise
+from clustermodel.design.sensitivity import Knobs, chain_of, knobs
+from clustermodel.physics.deployment import Layout
+from clustermodel.serving.prefix import token_cache_bytes
+from clustermodel.serving.working_set import Reuse, prefix_hit_rate
+from clustermodel.specs import System
+from clustermodel.units import MILLION
+
+VARIABLES = {"memory": "B", "bandwidth": "B/s", "compute": "FLOP/s", "concurrency": "request"}
+"""What may vary, per system (concurrency: per replica), in SI."""
+
+_REACH = 16.0  # variables may grow or shrink by this factor unless told otherwise
+_FIXED_POINT = 6  # substitutions between the hit rate and the request rate that it makes possible
+
+
+class PriceModel(eqx.Module):
+    """Price of a system: what it is without memory, and what a byte, a byte a second and a FLOP/s add."""
+
+    fixed: Scalar
+    per_byte: Scalar
+    per_bandwidth: Scalar
+    per_flops: Scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is varied and how it is judged."""
+
+    vary: tuple[str, ...]
+    usd_per_gb: float | None = None
+    usd_per_tb_s: float = 0.0
+    usd_per_pflop_s: float = 0.0
+    max_kw: float | None = None
+    most_hits: float | None = None
+
+
+def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]:
+    """The values of `plan.vary` that minimise USD per million tokens, starting from the catalogue's system.
+
+    The layout is that of the cheapest point of the system as it is. Objectives of the question and `max_kw`
+    are limits. With `most_hits` the prefix cache is what running data leave free, and its hit rate follows
+    the working-set curve of the workload; otherwise the hit rate is the question's.
+    """
+    if unknown := [name for name in plan.vary if name not in VARIABLES]:
+        raise ConfigError(
+            f"--vary {unknown[0]!r}: write some of {', '.join(VARIABLES)}{did_you_mean(unknown[0], VARIABLES)}"
+        )
+    setup = set_up(catalog, question)
+    choice = choose(setup)
+    problem = _Problem(setup, choice, plan)
+    start = problem.start
+    lower, upper = problem.box
+    found = minimise(problem.objective, problem.limits, start, lower, upper)
+    if found.violation > 1e-3:
+        raise InfeasibleError(
+            f"no {', '.join(plan.vary)} within a factor {_REACH:g} of {setup.system.name} meets the limits; "
+            "loosen --max-tpot-ms, --max-ttft-ms or --max-kw, or let more quantities vary"
+        )
+    return _report(problem, found)
+
+
+class _Problem:
+    """A design question as functions of a vector; everything per system and SI."""
+
+    def __init__(self, setup: Setup, choice: Choice, plan: Plan):
+        self.setup, self.choice, self.plan = setup, choice, plan
+        self.run, self.at = chain_of(setup, choice), knobs(setup)
+        self.system = setup.system.spec
+        self.count = float(self.system.count)
+        self.tier = self.main_tier()
+        self.prices = price_model(self.system, self.tier, plan)
+
+    def main_tier(self) -> int:
+        """The tier whose size is varied: the largest that running data may use."""
+        memory = self.system.accelerator.memory
+        usable = np.asarray(memory.capacity) * np.maximum(
+            np.asarray(memory.direct), np.eye(len(memory.direct))[0]
+        )
+        return int(np.argmax(usable))
+
+    @property
+    def start(self) -> Vector:
+        """The catalogue's system."""
+        memory = self.system.accelerator.memory
+        values = {
+            "memory": memory.capacity[self.tier] * self.count,
+            "bandwidth": memory.bandwidth[self.tier] * self.count,
+            "compute": self.setup.formats.ffn_rate * self.count,
+            "concurrency": jnp.asarray(self.choice.concurrency),
+        }
+        return jnp.stack([jnp.asarray(values[name], dtype=float) for name in self.plan.vary])
+
+    @property
+    def box(self) -> tuple[Vector, Vector]:
+        """Ends of every variable; memory no smaller than what holds the weights and one sequence."""
+        lower, upper = self.start / _REACH, self.start * _REACH
+        use = self.choice.evaluation.point.memory
+        least = float(use.weights + use.workspace + 2 * use.per_sequence) * self.count
+        for i, name in enumerate(self.plan.vary):
+            if name == "memory":
+                lower = lower.at[i].set(jnp.maximum(lower[i], least * 1.1))
+                upper = upper.at[i].set(jnp.maximum(upper[i], least * 2))
+            if name == "concurrency":
+                ceiling = float(self.setup.engine.spec.max_num_seqs) * self.choice.shape[2]
+                lower, upper = lower.at[i].set(1.0), upper.at[i].set(ceiling)
+        return lower, upper
+
+    def knobs_at(self, x: Vector) -> Knobs:
+        """The catalogue's specs with the design's values and the price that they make."""
+        chosen = dict(zip(self.plan.vary, x, strict=True))
+        k, t, part = self.at, self.tier, 1 / self.count
+        memory, accelerator = k.system.accelerator.memory, k.system.accelerator
+        capacity = chosen.get("memory", memory.capacity[t] * self.count)
+        bandwidth = chosen.get("bandwidth", memory.bandwidth[t] * self.count)
+        compute = chosen.get("compute", self.setup.formats.ffn_rate * self.count)
+        factor = compute / (self.setup.formats.ffn_rate * self.count)
+        names = [name for name in vars(accelerator) if name.startswith("flops_")]
+        faster = dataclasses.replace(accelerator, **{n: getattr(accelerator, n) * factor for n in names})
+        tiers = dataclasses.replace(
+            memory,
+            capacity=memory.capacity.at[t].set(capacity * part),
+            bandwidth=memory.bandwidth.at[t].set(bandwidth * part),
+        )
+        p = self.prices
+        price = p.fixed + p.per_byte * capacity + p.per_bandwidth * bandwidth + p.per_flops * compute
+        system = dataclasses.replace(
+            k.system, accelerator=dataclasses.replace(faster, memory=tiers), price=price
+        )
+        return dataclasses.replace(k, system=system)
+
+    def evaluation(self, x: Vector) -> tuple[Evaluation, Scalar]:
+        """The point and its prefix hit rate."""
+        k, chosen = self.knobs_at(x), dict(zip(self.plan.vary, x, strict=True))
+        at = chosen.get("concurrency", jnp.asarray(self.choice.concurrency))
+        run = chain_of(self.setup, dataclasses.replace(self.choice, concurrency=at))
+        hit = k.workload.prefix_hit_rate
+        if self.plan.most_hits is None:
+            return run(k), hit
+        for _ in range(_FIXED_POINT):
+            point = run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)).point
+            hit = self._hits(k, point, hit)
+        return run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)), hit
+
+    def _hits(self, k: Knobs, point: Any, before: Scalar) -> Scalar:
+        """Hit rate of what weights and running sequences leave free on the replica's accelerators."""
+        use, n = point.memory, float(np.prod(self.choice.shape[:3]))
+        taken = use.weights + use.workspace + point.batch * use.per_sequence / self.choice.shape[2]
+        room = jnp.sum(k.system.accelerator.memory.capacity) * k.engine.usable_fraction - taken
+        replica = self.setup.deployment(_layout(self.choice))
+        inflow = point.request_rate * k.workload.isl * token_cache_bytes(replica)
+        reuse = Reuse(jnp.asarray(self.plan.most_hits), k.workload.reuse_interval)
+        return (before + prefix_hit_rate(reuse, jnp.maximum(room, 1.0) * n, inflow)) / 2
+
+    def objective(self, x: Vector) -> Scalar:
+        """USD per token of any class."""
+        return self.evaluation(x)[0].unit.blended
+
+    def limits(self, x: Vector) -> Float[Array, " limit"]:
+        """Relative excess over each limit that the question sets; what fits is a limit too."""
+        evaluation, _ = self.evaluation(x)
+        q, point = self.setup.question, evaluation.point
+        asked = {
+            "max_tpot_ms": (point.tpot, q.max_tpot_ms and q.max_tpot_ms / MILLISECONDS),
+            "max_ttft_ms": (point.ttft, q.max_ttft_ms and q.max_ttft_ms / MILLISECONDS),
+            "max_kw": (evaluation.inlet.total * self.count, self.plan.max_kw and self.plan.max_kw * 1e3),
+        }
+        excess = [value / most - 1 for value, most in asked.values() if most]
+        self.named = [name for name, (_, most) in asked.items() if most]
+        return jnp.stack(excess) if excess else jnp.zeros(0)
+
+
+def _layout(choice: Choice) -> Layout:
+    return Layout(*map(jnp.asarray, map(float, choice.shape)))
+
+
+def price_model(system: System, tier: int, plan: Plan) -> PriceModel:
+    """Price = a + b x memory + ...: the catalogue's price taken apart, with the rest as it is.
+
+    The price of a byte is the tier's purchase price times the system's markup on memory, unless it is given.
+    """
+    memory, count = system.accelerator.memory, system.count
+    listed = memory.price[tier] * system.memory_markup
+    per_byte = listed if plan.usd_per_gb is None else jnp.asarray(plan.usd_per_gb / 1e9)
+    rest = system.price - listed * memory.capacity[tier] * count
+    per_bandwidth, per_flops = jnp.asarray(plan.usd_per_tb_s / 1e12), jnp.asarray(plan.usd_per_pflop_s / 1e15)
+    return PriceModel(rest, per_byte, per_bandwidth, per_flops)
+
+
+def _report(problem: _Problem, found: Optimum) -> dict[str, Any]:
+    evaluation, hit = problem.evaluation(found.x)
+    start, _ = problem.evaluation(problem.start)
+    names: Sequence[str] = problem.plan.vary
+    problem.limits(found.x)
+    return {
+        "kind": "design_optimize",
+        "schema": SCHEMA,
+        "version": __version__,
+        "inputs": {
+            "system": problem.setup.system.slug,
+            "model": problem.setup.model.slug,
+            "workload": problem.setup.workload.slug,
+            **dataclasses.asdict(problem.plan),
+        },
+        "usd_per_mtok_total": found.value * MILLION,
+        "usd_per_mtok_start": float(start.unit.blended) * MILLION,
+        "price_usd": float(problem.knobs_at(found.x).system.price),
+        "layout": dict(zip(("tp", "pp", "dp", "ep"), problem.choice.shape, strict=True)),
+        "tpot_ms": float(evaluation.point.tpot) * MILLISECONDS,
+        "ttft_ms": float(evaluation.point.ttft) * MILLISECONDS,
+        "prefix_hit_rate": float(hit),
+        "accelerators_paid_for": float(
+            carried_accelerators(problem.setup.deployment(_layout(problem.choice)))
+        ),
+        "optimum": [
+            {"variable": name, "value": float(x), "unit": VARIABLES[name], "start": float(s), "at_bound": end}
+            for name, x, s, end in zip(names, found.x, problem.start, found.at_bound, strict=True)
+        ],
+        "active": [
+            {"limit": name, "elasticity_of_price": -float(m)}
+            for name, m in zip(problem.named, found.multipliers, strict=True)
+            if float(m) > 1e-4
+        ],
+    }

@@ -1,0 +1,157 @@
+"""What an answer hangs on: exact elasticities of any output to every number of the catalogue behind it."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from clustermodel import __version__, specs
+from clustermodel._types import Scalar
+from clustermodel.catalog import Catalog, ConfigError, Entry, Written, did_you_mean
+from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.cost import SCHEMA
+from clustermodel.chain.evaluate import Evaluation, evaluate
+from clustermodel.chain.question import Question
+from clustermodel.chain.setup import Setup, set_up
+from clustermodel.design.numbers import system_numbers
+from clustermodel.physics.deployment import Layout
+
+OUTPUTS: dict[str, Callable[[Evaluation], Scalar]] = {
+    "usd_per_mtok_total": lambda e: e.unit.blended,
+    "usd_per_mtok_input": lambda e: e.unit.input,
+    "usd_per_mtok_cached_input": lambda e: e.unit.cached_input,
+    "usd_per_mtok_output": lambda e: e.unit.output,
+    "usd_per_accelerator_hour": lambda e: e.hour.total,
+    "tpot_ms": lambda e: e.point.tpot,
+    "ttft_ms": lambda e: e.point.ttft,
+    "output_tok_s_per_accelerator": lambda e: e.point.output_rate,
+    "it_w_per_accelerator": lambda e: e.inlet.total,
+}
+"""Outputs by the name of their field in an answer; elasticities do not depend on the unit."""
+
+_RATES = {"attention": "attention_rate", "ffn": "ffn_rate", "experts": "expert_rate", "wide": "wide_rate"}
+
+
+class Knobs(eqx.Module):
+    """The specs that the chain is differentiated in."""
+
+    system: specs.System
+    model: specs.Model
+    engine: specs.Engine
+    workload: specs.Workload
+    site: specs.Site
+    terms: specs.Terms
+
+
+def knobs(setup: Setup) -> Knobs:
+    """The specs of a question; lengths that the question states replace the workload's."""
+    stated = (setup.isl, setup.osl, setup.prefix_hit_rate)
+    workload = eqx.tree_at(
+        lambda w: (w.isl, w.osl, w.prefix_hit_rate), setup.workload.spec, tuple(map(jnp.asarray, stated))
+    )
+    found = (setup.system, setup.model, setup.engine)
+    return Knobs(*(entry.spec for entry in found), workload, setup.site.spec, setup.terms.spec)
+
+
+def chain_of(setup: Setup, choice: Choice) -> Callable[[Knobs], Evaluation]:
+    """The chain at the chosen layout and concurrency, as a function of the catalogue's numbers.
+
+    Arithmetic rates follow the accelerator's; board powers that were borrowed scale with its TDP.
+    """
+    tdp = setup.system.spec.accelerator.tdp
+    powers = [name for name, f in specs.fields(type(setup.money.board)).items() if f.metadata["unit"]]
+
+    def run(k: Knobs) -> Evaluation:
+        accelerator = k.system.accelerator
+        rates = {
+            name: getattr(accelerator, f"flops_{setup.precision.arithmetic[kind]}")
+            for kind, name in _RATES.items()
+        }
+        formats = dataclasses.replace(setup.formats, **rates)
+        factor = jnp.ones(()) if setup.board.basis == "fitted" else accelerator.tdp / tdp
+        board = setup.money.board
+        board = dataclasses.replace(board, **{name: getattr(board, name) * factor for name in powers})
+        money = dataclasses.replace(
+            setup.money, site=k.site, terms=k.terms, board=board, reuse_interval=k.workload.reuse_interval
+        )
+        replica = setup.deployment(Layout(*map(jnp.asarray, map(float, choice.shape))))
+        replica = dataclasses.replace(
+            replica, system=k.system, model=k.model, engine=k.engine, formats=formats
+        )
+        load = setup.load(jnp.asarray(choice.concurrency) * _follows(setup, choice, k))
+        shape = (k.workload.isl, k.workload.osl, k.workload.prefix_hit_rate)
+        load = eqx.tree_at(lambda l: (l.isl, l.osl, l.prefix_hit_rate), load, shape)
+        return evaluate(replica, load, money)
+
+    return run
+
+
+def _follows(setup: Setup, choice: Choice, k: Knobs) -> Scalar:
+    """Factor on the requests in flight: as many as the engine runs move with its limit, others stay."""
+    most = setup.engine.spec.max_num_seqs
+    at_limit = jnp.abs(choice.concurrency / (most * choice.shape[2]) - 1) < 1e-9
+    return jnp.where(at_limit, k.engine.max_num_seqs / most, 1.0)
+
+
+def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mtok_total") -> dict[str, Any]:
+    """Elasticities of `output` at the chosen point: per cent of change per per cent of each number.
+
+    Layout and concurrency stay, except that a concurrency at the engine's own limit follows that limit;
+    derivatives are exact, by reverse-mode differentiation of the whole chain.
+    Rows are ranked by what the number's own range does to the output, then by elasticity; `low` and `high` are
+    the output at the ends of the range, to first order in logarithms.
+    """
+    if output not in OUTPUTS:
+        raise ConfigError(
+            f"--output {output!r}: write one of {', '.join(OUTPUTS)}{did_you_mean(output, OUTPUTS)}"
+        )
+    setup = set_up(catalog, question)
+    choice = choose(setup)
+    run, at = chain_of(setup, choice), knobs(setup)
+    value, slope = jax.jit(jax.value_and_grad(lambda k: OUTPUTS[output](run(k))))(at)
+    rows = [row for row in _rows(setup, at, slope, float(value)) if row["elasticity"]]
+    rows.sort(key=lambda row: (-abs(math.log(row["high"] / row["low"])), -abs(row["elasticity"])))
+    return {
+        "kind": "design_sensitivity",
+        "schema": SCHEMA,
+        "version": __version__,
+        "inputs": {"system": setup.system.slug, "model": setup.model.slug, "output": output},
+        "layout": dict(zip(("tp", "pp", "dp", "ep"), choice.shape, strict=True)),
+        "concurrency": choice.concurrency,
+        "elasticities": rows,
+    }
+
+
+def _rows(setup: Setup, at: Knobs, slope: Knobs, value: float) -> Iterator[dict[str, Any]]:
+    for number in system_numbers(setup.system):
+        elasticity = float(number.of(at.system) * number.of(slope.system)) / value
+        yield _row(setup.system, number.path, number.written, number.unit, elasticity)
+    for name in ("model", "engine", "workload", "site", "terms"):
+        entry, spec, derivative = getattr(setup, name), getattr(at, name), getattr(slope, name)
+        for path, written in entry.provenance.items():
+            if written.value is not None and path in specs.fields(type(spec)):
+                elasticity = float(getattr(spec, path) * getattr(derivative, path)) / value
+                unit = specs.fields(type(spec))[path].metadata["unit"]
+                yield _row(entry, path, written, unit, elasticity)
+
+
+def _row(entry: Entry[Any], path: str, written: Written, unit: str, elasticity: float) -> dict[str, Any]:
+    value, (low, high) = written.si(unit), written.range_si(unit)
+    ends = [_power(end / value, elasticity) for end in (low, high)] if value > 0 else [1.0, 1.0]
+    return {
+        "entry": f"{entry.kind}/{entry.slug}",
+        "field": path,
+        "value": written.value,
+        "confidence": written.confidence,
+        "elasticity": elasticity if math.isfinite(elasticity) else 0.0,
+        "low": min(ends),
+        "high": max(ends),
+    }
+
+
+def _power(ratio: float, exponent: float) -> float:
+    return ratio**exponent if ratio > 0 and math.isfinite(exponent) else 1.0
