@@ -85,7 +85,8 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
         Assets(
             systems=tuple(f"s{h}" for h in range(H)), sites=("here",) * H,
             vendors=tuple("a" if v else "b" for v in g["vendor"]),
-            price=g["price"].T, building=np.zeros((T, H)), lasting=np.zeros((T, H)), resale=np.full(H, 0.5), standing_cost=np.zeros((T, H)),
+            price=g["price"].T, building=np.zeros((T, H)), lasting=np.zeros((T, H)),
+            resale=np.full(H, 0.5), standing_cost=np.zeros((T, H)),
             supply=g["supply"].T, lead=g["lead"], life=g["life"], legacy=g["legacy"].T,
             usable=np.full(H, 0.75), standing_power=idle, standing_draw=idle, memory=np.zeros(H),
             carbon=np.zeros(H),

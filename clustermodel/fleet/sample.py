@@ -64,7 +64,8 @@ def bisected(points: np.ndarray, probability: np.ndarray, levels: int) -> np.nda
             members = np.nonzero(labels == label)[0]
             if len(members) > 1:
                 order = members[np.argsort(_spread(points[members]), kind="stable")]
-                cut = np.searchsorted(np.cumsum(probability[order]), probability[order].sum() / 2)
+                before = np.cumsum(probability[order]) - probability[order] / 2  # up to each one's middle
+                cut = np.searchsorted(before, probability[order].sum() / 2)
                 labels[order[np.clip(cut, 1, len(order) - 1) :]] = labels.max() + 1
     return labels
 
