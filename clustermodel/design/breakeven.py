@@ -106,7 +106,7 @@ def matching_price(setup: Setup, target: float) -> tuple[float, Choice]:
         again = [
             sweep(with_price(setup, price), fine.shapes, fine.concurrency) for price in _two_prices(setup)
         ]
-        refined = _matching(setup, *again, target)
+        refined = _matching(setup, again[0], again[1], target)
         best, grid, prices = int(np.argmax(refined)), again[0], refined
     price = float(prices[best])
     asked = dataclasses.replace(
@@ -161,4 +161,4 @@ def _moved(setup: Setup, choice: Choice, number: Number, value: float, target: f
     changed = with_system(setup, number.set(setup.system.spec, value))
     at = np.asarray([choice.concurrency])
     grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(setup)]
-    return float(_matching(setup, *grids, target)[0])
+    return float(_matching(setup, grids[0], grids[1], target)[0])

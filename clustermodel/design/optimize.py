@@ -83,7 +83,7 @@ class _Problem:
 
     def __init__(self, setup: Setup, choice: Choice, plan: Plan):
         self.setup, self.choice, self.plan = setup, choice, plan
-        self.run, self.at = chain_of(setup, choice), knobs(setup)
+        self.at = knobs(setup)
         self.system = setup.system.spec
         self.count = float(self.system.count)
         self.tier = self.main_tier()
@@ -151,7 +151,7 @@ class _Problem:
         """The point and its prefix hit rate."""
         k, chosen = self.knobs_at(x), dict(zip(self.plan.vary, x, strict=True))
         at = chosen.get("concurrency", jnp.asarray(self.choice.concurrency))
-        run = chain_of(self.setup, dataclasses.replace(self.choice, concurrency=at))
+        run = chain_of(self.setup, self.choice, at)
         hit = k.workload.prefix_hit_rate
         if self.plan.most_hits is None:
             return run(k), hit

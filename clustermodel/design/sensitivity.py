@@ -53,12 +53,14 @@ def knobs(setup: Setup) -> Knobs:
     workload = eqx.tree_at(
         lambda w: (w.isl, w.osl, w.prefix_hit_rate), setup.workload.spec, tuple(map(jnp.asarray, stated))
     )
-    found = (setup.system, setup.model, setup.engine)
-    return Knobs(*(entry.spec for entry in found), workload, setup.site.spec, setup.terms.spec)
+    system, model, engine = setup.system.spec, setup.model.spec, setup.engine.spec
+    return Knobs(system, model, engine, workload, setup.site.spec, setup.terms.spec)
 
 
-def chain_of(setup: Setup, choice: Choice) -> Callable[[Knobs], Evaluation]:
-    """The chain at the chosen layout and concurrency, as a function of the catalogue's numbers.
+def chain_of(
+    setup: Setup, choice: Choice, concurrency: Scalar | None = None
+) -> Callable[[Knobs], Evaluation]:
+    """The chain at the chosen layout, at the chosen or another concurrency, as a function of the catalogue.
 
     Arithmetic rates follow the accelerator's; board powers that were borrowed scale with its TDP.
     """
@@ -82,7 +84,8 @@ def chain_of(setup: Setup, choice: Choice) -> Callable[[Knobs], Evaluation]:
         replica = dataclasses.replace(
             replica, system=k.system, model=k.model, engine=k.engine, formats=formats
         )
-        load = setup.load(jnp.asarray(choice.concurrency) * _follows(setup, choice, k))
+        followed = jnp.asarray(choice.concurrency) * _follows(setup, choice, k)
+        load = setup.load(followed if concurrency is None else concurrency)
         shape = (k.workload.isl, k.workload.osl, k.workload.prefix_hit_rate)
         load = eqx.tree_at(lambda l: (l.isl, l.osl, l.prefix_hit_rate), load, shape)
         return evaluate(replica, load, money)
