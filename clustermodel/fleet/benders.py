@@ -83,6 +83,7 @@ class Benders:
         while True:
             gap = POOL_GAP * min(relative_gap(self.lower, self.best.cost), GROUP_GAP**2 * self.effort.gap)
             _, start = self.descend(self.recall, full, gap, Point(start.x))
+            assert start.x is not None
             trial = self._towards(start.x)
             recourse = self.price(trial, full)
             self.best = min(self.best, self.point(trial, recourse, full), key=lambda point: point.cost)

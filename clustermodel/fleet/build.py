@@ -85,7 +85,7 @@ def _horizon(tables: Tables) -> Horizon:
         blocks=tuple(str(block["name"]) for block in blocks),
         seconds=np.full(count, tables.length),
         discount=(1 + annual) ** (-years * np.arange(count)),
-        share=[float(block["share"]) for block in blocks],
+        share=np.array([float(block["share"]) for block in blocks]),
     )
 
 

@@ -7,7 +7,7 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from clustermodel.fleet.highs import INFINITY, LinearProgram, highs_model
+from clustermodel.fleet.highs import INFINITY, LinearProgram, Model, highs_model
 from clustermodel.fleet.monolith import monolith, slot_block
 from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.shadow import SHOWN
@@ -87,7 +87,7 @@ def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, l
 
     items.extend(_row_items(problem, program))
     for bound in (*_offers(problem, program), *_must_serve(problem, program)):
-        first = base.matrix.shape[0] + sum(map(len, columns))
+        first = len(base.row_lower) + sum(map(len, columns))
         columns.append(bound.rows)
         limits.append(base.upper[bound.rows])
         items.append(dataclasses.replace(bound, rows=first + np.arange(len(bound.rows))))
@@ -156,22 +156,22 @@ def _must_serve(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
             yield Item(f"must_serve of {name}", "must_serve", columns[:, :, w].ravel(), must.ravel(), share)
 
 
-def _feasible(model: highspy.Highs) -> bool:
+def _feasible(model: Model) -> bool:
     model.run()
     return model.getModelStatus() == highspy.HighsModelStatus.kOptimal
 
 
-def _relax(model: highspy.Highs, rows: np.ndarray) -> None:
+def _relax(model: Model, rows: np.ndarray) -> None:
     free = np.full(len(rows), INFINITY)
     model.changeRowsBounds(len(rows), rows.astype(np.int32), -free, free)
 
 
-def _restore(model: highspy.Highs, program: LinearProgram, rows: np.ndarray) -> None:
+def _restore(model: Model, program: LinearProgram, rows: np.ndarray) -> None:
     low, high = program.row_lower[rows].clip(-INFINITY), program.row_upper[rows].clip(max=INFINITY)
     model.changeRowsBounds(len(rows), rows.astype(np.int32), low, high)
 
 
-def _filtered(model: highspy.Highs, program: LinearProgram, items: list[Item]) -> list[Item]:
+def _filtered(model: Model, program: LinearProgram, items: list[Item]) -> list[Item]:
     """Deletion filter: drop every limit without which the rest still contradicts itself, kinds first.
 
     [J. Chinneck: Feasibility and Infeasibility in Optimization, Springer 2008, chapter 6]
@@ -196,7 +196,7 @@ def _filtered(model: highspy.Highs, program: LinearProgram, items: list[Item]) -
     return kept
 
 
-def _cure(model: highspy.Highs, items: list[Item]) -> str:
+def _cure(model: Model, items: list[Item]) -> str:
     """By which share all limits of one kind have to move, everything else as it is; empty where none does."""
     rows = np.concatenate([item.rows for item in items]).astype(np.int32)
     relief = np.concatenate([item.relief for item in items])
@@ -213,5 +213,5 @@ def _cure(model: highspy.Highs, items: list[Item]) -> str:
 def _shown(amount: float, kind: str) -> str:
     if kind in ("must_serve", "vendor_share"):
         return f"{100 * amount:.4g} %"
-    unit = SHOWN[kind]
+    unit = SHOWN.get(kind, "system")
     return f"{amount:.6g} systems" if unit == "system" else f"{amount / unit_scale(unit)[0]:.6g} {unit}"

@@ -14,6 +14,8 @@ bound, so an inexact solver still gives certified answers. Functions are for one
 and the leaves of batches have leading axes.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,10 @@ from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
 
-Leaf = Array | np.ndarray
+if TYPE_CHECKING:
+    Leaf = Any
+else:
+    Leaf = Array | np.ndarray  # tracers within kernels, numpy outside
 
 
 class Dispatch(eqx.Module):

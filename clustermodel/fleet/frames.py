@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -105,18 +105,17 @@ def _filled(
 ) -> tuple[np.ndarray, list[str]]:
     problems = []
     if rule.default is None:
-        problems += _listed(column, list(np.nonzero(empty)[0]), lambda row: "empty; a number is needed")
+        problems += _listed(column, np.nonzero(empty)[0].tolist(), lambda row: "empty; a number is needed")
     else:
         values = np.where(empty, rule.default, values)
     outside = ~empty & ((values < rule.least) | (values > rule.most))
     low_high = f"not between {rule.least:g} and {rule.most:g}"
     problems += _listed(
-        column, list(np.nonzero(outside)[0]), lambda row: f"{column.iloc[row]!r} is {low_high}"
+        column, np.nonzero(outside)[0].tolist(), lambda row: f"{column.iloc[row]!r} is {low_high}"
     )
     return values, problems
 
 
-def _listed(column: pd.Series, rows: list[int], what: object) -> list[str]:
-    assert callable(what)
+def _listed(column: pd.Series, rows: list[int], what: Callable[[int], str]) -> list[str]:
     said = [f"row {column.index[row]}: {what(row)}" for row in rows[:MOST_SHOWN]]
     return said + ([f"and {len(rows) - MOST_SHOWN} rows more"] if len(rows) > MOST_SHOWN else [])

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
+import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 
 from clustermodel.catalog import Catalog, load_catalog
@@ -50,7 +52,7 @@ def system_numbers(system: System, terms: Terms, pue: float) -> dict[str, float]
     """
     count = float(system.count)
     limit = system.max_power / system.count
-    planned = provisioned_power(system.accelerator.provisioned_power, limit, system.count * 0 + pue)
+    planned = provisioned_power(system.accelerator.provisioned_power, limit, jnp.asarray(pue))
     return {
         "price": float(system.price * terms.price_factor * (1 + terms.network_fraction)),
         "maintenance": float(terms.maintenance_fraction) / SECONDS_PER_YEAR,
@@ -74,11 +76,11 @@ def site_numbers(site: Site) -> dict[str, float]:
 
 def _completed(table: str, frame: pd.DataFrame, rows: dict[str, dict[str, float]]) -> pd.DataFrame:
     """Numbers that still have their default take the catalogue's."""
-    frame = frame.copy()
-    for position, name in enumerate(frame["catalog"]):
-        for column, value in rows.get(name, {}).items():
-            default, place = TABLES[table][column].default, frame.columns.get_loc(column)
-            written = frame.iloc[position, place]
-            if written == default or pd.isna(written):
-                frame.iloc[position, place] = value
-    return frame
+    columns = {}
+    for column in dict.fromkeys(column for row in rows.values() for column in row):
+        written = frame[column].to_numpy(dtype=float)
+        default = TABLES[table][column].default
+        missing = np.isnan(written) | (written == default)
+        known = [rows.get(name, {}).get(column, np.nan) for name in frame["catalog"]]
+        columns[column] = np.where(missing & np.isfinite(known), known, written)
+    return frame.assign(**columns)

@@ -6,12 +6,15 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
 INFINITY = highspy.kHighsInf
+Model = Any
+"""A `highspy.Highs`; its stubs leave out methods that it has."""
 _STATUS = highspy.HighsModelStatus
 
 
@@ -31,7 +34,6 @@ _MEANING = {
     _STATUS.kTimeLimit: Status.TIME_LIMIT,
     _STATUS.kObjectiveTarget: Status.OPTIMAL,
     _STATUS.kInterrupt: Status.INTERRUPTED,
-    _STATUS.kHighsInterrupt: Status.INTERRUPTED,
     _STATUS.kInfeasible: Status.INFEASIBLE,
     _STATUS.kUnbounded: Status.UNBOUNDED,
     _STATUS.kUnboundedOrInfeasible: Status.INFEASIBLE,
@@ -64,13 +66,13 @@ class Answer:
     seconds: float
 
 
-def highs_model(program: LinearProgram, **options: object) -> highspy.Highs:
+def highs_model(program: LinearProgram, **options: Any) -> Model:
     """A HiGHS instance that holds `program`, ready to be changed and run again."""
     model = _silent()
     for name, value in options.items():
         model.setOptionValue(name, value)
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = program.matrix.shape
+    lp: Any = highspy.HighsLp()
+    lp.num_row_, lp.num_col_ = len(program.row_lower), len(program.cost)
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = program.cost, _finite(program.lower), _finite(program.upper)
     lp.row_lower_, lp.row_upper_ = _finite(program.row_lower), _finite(program.row_upper)
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
@@ -83,7 +85,7 @@ def highs_model(program: LinearProgram, **options: object) -> highspy.Highs:
     return model
 
 
-def _silent() -> highspy.Highs:
+def _silent() -> Model:
     _swallow_banner()
     model = highspy.Highs()
     model.setOptionValue("output_flag", False)
@@ -101,7 +103,7 @@ def _swallow_banner() -> None:
     os.close(nowhere)
 
 
-def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:
+def run(model: Model, stop: Callable[[], bool] | None = None) -> Answer:
     """Run HiGHS as it stands; branch and bound asks `stop` now and then whether to give up."""
     started = time.perf_counter()
     ask = lambda event: event.interrupt() if stop is not None and stop() else None
@@ -122,13 +124,13 @@ def run(model: highspy.Highs, stop: Callable[[], bool] | None = None) -> Answer:
     )
 
 
-def solve(program: LinearProgram, stop: Callable[[], bool] | None = None, **options: object) -> Answer:
+def solve(program: LinearProgram, stop: Callable[[], bool] | None = None, **options: Any) -> Answer:
     """Solve once: simplex where everything is continuous, branch and bound otherwise."""
     options.setdefault("solver", "choose" if program.integer.any() else "simplex")
     return run(highs_model(program, **options), stop)
 
 
-def start_from(model: highspy.Highs, x: np.ndarray) -> None:
+def start_from(model: Model, x: np.ndarray) -> None:
     """Tell branch and bound about a feasible point."""
     known = highspy.HighsSolution()
     known.col_value = x.tolist()

@@ -33,7 +33,8 @@ class WholeSystems:
     def __init__(self, benders: Benders):
         self.benders, self.program = benders, benders.program
         self.full = everything(self.program)
-        self.fractional, benders.best = benders.best, Point()
+        assert benders.best.x is not None
+        self.fractional, benders.best = benders.best.x, Point()
         self.prices = benders.master.prices()
         benders.master.make_whole()
 
@@ -49,7 +50,7 @@ class WholeSystems:
 
     def round(self) -> None:
         """Fleets whose every entry is the continuous one, rounded up or down."""
-        x = self.fractional.x
+        x = self.fractional
         whole = self.program.integer
         low = np.where(whole, np.floor(x + ROUNDING_TOLERANCE), self.program.lower)
         high = np.where(whole, np.ceil(x - ROUNDING_TOLERANCE), self.program.upper)
@@ -60,8 +61,8 @@ class WholeSystems:
     def refine(self) -> None:
         """Fleets that differ from the best by at most one system in every entry."""
         misses = 0
-        while misses < NEIGHBOURS and not self.done() and self.benders.best.x is not None:
-            best, whole = self.benders.best.x, self.program.integer
+        while misses < NEIGHBOURS and not self.done() and (best := self.benders.best.x) is not None:
+            whole = self.program.integer
             low = np.where(whole, np.maximum(best - 1, self.program.lower), self.program.lower)
             high = np.where(whole, np.minimum(best + 1, self.program.upper), self.program.upper)
             misses = (
@@ -73,7 +74,7 @@ class WholeSystems:
         benders, best = self.benders, self.benders.best
         limit = max(min(seconds, benders.left), 0.0)
         box = Search(np.minimum(low, high), high, gap, limit, benders.effort.stop)
-        start = None if best.x is None else np.concatenate([best.x, best.thetas])
+        start = None if best.x is None or best.thetas is None else np.concatenate([best.x, best.thetas])
         answer = benders.master.solve_whole(box, start)
         everywhere = np.array_equal(low, self.program.lower) and np.array_equal(high, self.program.upper)
         if everywhere and np.isfinite(answer.bound):

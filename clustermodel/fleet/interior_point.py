@@ -202,9 +202,10 @@ class Gaps(eqx.Module):
 
 
 def direction(
-    program: Program, at: Direction, gaps: Gaps, low: Columns, high: Array, solved: Any
+    program: Program, at: Direction, gaps: Gaps, target: tuple[Columns, Array], solved: Any
 ) -> Direction:
-    """Newton step towards complementarity products `low` and `high` above the present ones."""
+    """Newton step that moves the complementarity products at the lower and upper bounds by `target`."""
+    low, high = target
     pull = _map(lambda t, x, d: t / x - d, low, gaps.inside, gaps.dual)
     pull = Columns(pull.served, pull.slack, pull.boxed - high / gaps.room)
     price = solved(gaps.primal - rows_of(program, _map(operator.mul, gaps.theta, pull)))
@@ -220,7 +221,7 @@ def step(program: Program, s: State) -> State:
     solved = normal_solver(program, gaps.theta)
     low_gap, high_gap = _map(operator.mul, at.low, at.x), at.high * gaps.room
     gap = _total(low_gap) + high_gap.sum()
-    first = direction(program, at, gaps, _map(operator.neg, low_gap), -high_gap, solved)
+    first = direction(program, at, gaps, (_map(operator.neg, low_gap), -high_gap), solved)
     ahead, back = _reach(at, gaps.room, first)
     after = _total(
         _map(lambda x, d, l, e: (x + ahead * d) * (l + back * e), at.x, first.x, at.low, first.low)
@@ -229,7 +230,7 @@ def step(program: Program, s: State) -> State:
     centre = (after / gap) ** 3 * gap / (_total(program.allowed) + program.allowed.boxed.sum())
     low = _only(program.allowed, _map(lambda g, d, e: centre - g - d * e, low_gap, first.x, first.low))
     high = jnp.where(program.allowed.boxed, centre - high_gap + first.x.boxed * first.high, 0)
-    second = direction(program, at, gaps, low, high, solved)
+    second = direction(program, at, gaps, (low, high), solved)
     ahead, back = _reach(at, gaps.room, second)
     moved = lambda length, value, change: _map(lambda v, d: v + BACKOFF * length * d, value, change)
     new = Direction(

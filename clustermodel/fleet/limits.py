@@ -20,8 +20,9 @@ def limits(
 ) -> tuple[Limit, ...]:
     """Limits of a tidy table; what is wrong with a row is added to `problems`."""
     found: list[Limit] = []
-    known = dict(zip(("system", "site", "vendor"), assets, strict=True))
-    for row, values in zip(frame.index, frame.to_dict("records"), strict=True):
+    known: dict[str, Names] = {"system": assets[0], "site": assets[1], "vendor": assets[2]}
+    for row, record in zip(frame.index, frame.to_dict("records"), strict=True):
+        values = {str(column): str(cell) for column, cell in record.items()}
         wrong = list(_mistakes(values, periods, known))
         problems.extend(f"constraints: row {row}: {problem}" for problem in wrong)
         if not wrong:

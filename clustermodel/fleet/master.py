@@ -53,7 +53,7 @@ class Master:
                 cost=np.concatenate([program.cost, np.full(thetas - 1, 1 - program.omega), [program.omega]]),
                 lower=np.concatenate([program.lower, np.zeros(thetas - 1), [least]]),
                 upper=np.concatenate([program.upper, np.full(thetas - 1, np.inf), [np.inf if risk else 0.0]]),
-                matrix=sp.csc_matrix(sp.hstack([first, sp.csr_matrix((first.shape[0], thetas))])),
+                matrix=sp.csc_matrix(sp.hstack([first, sp.csr_matrix((len(program.rows), thetas))])),
                 row_lower=np.array([row.lower for row in program.rows]),
                 row_upper=np.array([row.upper for row in program.rows]),
                 integer=np.zeros(program.layout.count + thetas, bool),

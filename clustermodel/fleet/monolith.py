@@ -126,7 +126,7 @@ def _with_cvar(program: TwoStage, block: SlotBlock, joined: LinearProgram) -> Li
     losses = sp.kron(sp.eye_array(scenarios), block.cost[None])
     before = sp.csr_matrix((scenarios, program.layout.count))
     ends = sp.hstack([-np.ones((scenarios, 1)), -sp.eye_array(scenarios)])
-    nothing = sp.csr_matrix((joined.matrix.shape[0], scenarios + 1))
+    nothing = sp.csr_matrix((len(joined.row_lower), scenarios + 1))
     matrix = sp.block_array([[joined.matrix, nothing], [sp.hstack([before, losses]), ends]])
     tail = program.omega * program.probability / (1 - program.alpha)
     return LinearProgram(

@@ -114,11 +114,13 @@ class Plan:
     @cached_property
     def shadow_prices(self) -> pd.DataFrame:
         """What one more unit of every limit is worth."""
+        assert self.solution.prices is not None  # a plan comes from a solved problem
         return shadow_prices(self.problem, self.program, self.solution.prices)
 
     @cached_property
     def marginal_costs(self) -> pd.DataFrame:
         """What one more unit of every workload costs."""
+        assert self.solution.prices is not None
         return marginal_costs(self.problem, self.program, self.solution.prices)
 
     def statistics(self, *by: str) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
 
 
 def _need_float64() -> None:
-    if not jax.config.jax_enable_x64:
+    if not jax.config.read("jax_enable_x64"):
         raise ConfigError(
             "fleet plans need 64-bit numbers, or billions lose their dollars; "
             'add jax.config.update("jax_enable_x64", True) before the first computation'

@@ -34,8 +34,16 @@ def _floats(value: Any) -> np.ndarray:
     return np.array(value, dtype=float)
 
 
+def _whole(value: Any) -> np.ndarray:
+    return np.array(value, dtype=int)
+
+
 def _numbers() -> Any:
     return eqx.field(converter=_floats)
+
+
+def _counts() -> Any:
+    return eqx.field(converter=_whole)
 
 
 class Horizon(eqx.Module):
@@ -60,8 +68,8 @@ class Assets(eqx.Module):
     resale: PerAsset = _numbers()  # value at the horizon over price, times the share of life that is left
     standing_cost: PeriodAsset = _numbers()  # USD/s of a system in service, busy or not
     supply: PeriodAsset = _numbers()  # most systems that can be ordered
-    lead: Int[np.ndarray, "asset"]  # periods from order to service
-    life: Int[np.ndarray, "asset"]  # periods in service
+    lead: Int[np.ndarray, "asset"] = _counts()  # periods from order to service
+    life: Int[np.ndarray, "asset"] = _counts()  # periods in service
     legacy: PeriodAsset = _numbers()  # systems already owned that are still in service
     usable: PerAsset = _numbers()  # share of an owned system that can serve
     standing_power: PerAsset = _numbers()  # W of a system in service without load, facility overhead inside

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clustermodel.fleet.problem import FleetProblem, LimitKind
+from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.solution import Prices
 from clustermodel.fleet.two_stage import TwoStage, slot_seconds
 from clustermodel.units import unit_scale
 
-SHOWN: dict[LimitKind, str] = {
+SHOWN: dict[str, str] = {
     "budget": "USD",
     "power": "kW",
     "supply": "system",
@@ -33,7 +33,8 @@ def shadow_prices(problem: FleetProblem, program: TwoStage, prices: Prices) -> p
     basis = "lp_relaxation" if program.integer.any() else "lp"
     frame = pd.DataFrame(found, columns=COLUMNS[:-1]).assign(basis=basis)
     keys = ["constraint", "site", "system", "period", "unit", "basis"]
-    return frame.groupby(keys, sort=False, as_index=False)["value"].sum()[COLUMNS]
+    summed = frame.groupby(keys, sort=False)["value"].sum().reset_index()
+    return summed[COLUMNS]
 
 
 def _per(problem: FleetProblem, kind: str) -> tuple[str, float]:

@@ -272,7 +272,8 @@ def _dispatch(problem: FleetProblem, resources: tuple[Resource, ...], scale: Sca
     on_demand = _per_slot(problem, rental.on_demand_price) * value * pays
     cost = _per_slot(problem, service.busy_cost) * value[..., None] * pays
     rate = _per_slot(problem, service.rate) / scale.work
-    penalty = _per_slot(problem, sum(worth(problem))) * scale.work * value
+    penalty, revenue = worth(problem)
+    penalty = _per_slot(problem, penalty + revenue) * scale.work * value
     must = _per_slot(problem, service.must_serve)
     slots, (_, assets, workloads) = len(value), rate.shape
     draw = np.zeros((slots, len(resources), assets, workloads))
