@@ -39,6 +39,7 @@ class Contract(eqx.Module):
     buyer_hardware: Scalar = quantity("", "share of the hardware that the buyer brings or prepays", 0.0)
     vendor_funding: Scalar = quantity("USD", "equity and loans from the supplier to the buyer", 0.0)
     warrants: Scalar = quantity("USD", "value of the supplier's shares given to the buyer", 0.0)
+    buyers: Scalar = quantity("", "buyers that share the value alike, for concentration only", 1.0, least=1.0)
     hazard: Scalar = quantity("1/s", "intensity at which the buyer defaults", 0.0)
     recovery: Scalar = quantity("", "share of the undelivered value paid after a default", 0.0)
     credit_margin: Scalar = quantity("", "lenders' annual margin on debt secured by the contract", 0.0)

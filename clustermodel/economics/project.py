@@ -22,7 +22,13 @@ def spent_share(project: Project, time: Scalar) -> Scalar:
     build = jnp.where(project.build > 0, project.build, 1.0)
     elapsed = jnp.clip(time, 0.0, build)
     share = elapsed * exprel(project.growth * elapsed) / (build * exprel(project.growth * build))
-    return jnp.where(project.build > 0, share, jnp.where(time > 0, 1.0, 0.0))
+    return jnp.where(project.build > 0, share, jnp.where(time >= 0, 1.0, 0.0))
+
+
+def spent_in_periods(project: Project, edges: Edges) -> Path:
+    """Share of the capex spent in each period; what is spent at once is spent in the first."""
+    by_end = jax.vmap(spent_share, in_axes=(None, 0))(project, edges[1:])
+    return jnp.diff(by_end, prepend=0.0)
 
 
 def service_share(project: Project, delay: Scalar, time: Scalar) -> Scalar:
@@ -70,8 +76,7 @@ def required_revenue(project: Project, finance: Finance, hardware: Scalar) -> Sc
 
 def spending(project: Project, hardware: Scalar, edges: Edges) -> Path:
     """Capex of each period between `edges` (USD): hardware and building along the same schedule."""
-    spent = jax.vmap(spent_share, in_axes=(None, 0))(project, edges)
-    return (hardware + project.facility) * jnp.diff(spent)
+    return (hardware + project.facility) * spent_in_periods(project, edges)
 
 
 def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Edges) -> Path:
@@ -88,9 +93,10 @@ def write_off(project: Project, finance: Finance, hardware: Scalar, edges: Edges
     return jnp.where(finite, amount, 0.0)
 
 
-def resale(project: Project, hardware: Scalar, edges: Edges) -> Path:
-    """What is left when accelerators retire, in each period (USD): their resale, the unexpired life of the building."""
-    retired = jax.vmap(spent_share, in_axes=(None, 0))(project, edges - project.lead - project.life)
+def resale(project: Project, hardware: Scalar, delay: Scalar, edges: Edges) -> Path:
+    """What is left when accelerators retire, in each period (USD): their resale, the building's unexpired life."""
+    started = edges - project.lead - delay - project.life
+    retired = jax.vmap(spent_share, in_axes=(None, 0))(project, started)
     finite = jnp.isfinite(project.life) & jnp.isfinite(project.facility_life)
     used = jnp.where(finite, project.life, 1.0) / jnp.where(finite, project.facility_life, 1.0)
     building = project.facility * jnp.maximum(1 - used, 0.0)

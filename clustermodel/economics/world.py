@@ -20,7 +20,7 @@ from clustermodel.economics.project import (
     running_rate,
     service_share,
     spending,
-    spent_share,
+    spent_in_periods,
     write_off,
 )
 from clustermodel.scenarios import Contract, Scenario
@@ -132,7 +132,7 @@ def purchase_price_of_memory(world: World, memory: Path, edges: Edges) -> Scalar
     (1 - l) E_w[m] + l (E_w[settled(m)] + prepaid [(1 + r)^T - 1]), w the spending of each period
     """
     scenario, supply = world.scenario, world.supply
-    weights = jnp.diff(jax.vmap(spent_share, in_axes=(None, 0))(scenario.project, edges))
+    weights = spent_in_periods(scenario.project, edges)
     settled = jax.vmap(settled_price, in_axes=(None, 0))(supply, memory)
     waiting = carry(supply.prepaid, scenario.finance.wacc, supply.term / SECONDS_PER_YEAR)
     locked = scenario.memory_market.locked
@@ -159,7 +159,7 @@ def project_flow(
         revenue=contracts.total + merchant_revenue(world, path, edges),
         opex=opex,
         capex=spending(project, hardware, edges),
-        resale=resale(project, hardware, edges),
+        resale=resale(project, hardware, path.delay, edges),
     )
     period_rate = jnp.expm1(jnp.log1p(finance.debt_rate) * length[0] / SECONDS_PER_YEAR)
     loan = sculpted_loan(contracts.planned - opex, operations.capex, finance.base_dscr, period_rate)

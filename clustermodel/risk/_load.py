@@ -55,6 +55,12 @@ class Loaded:
             total[buyer] = total.get(buyer, 0.0) + float(contract.spec.value)
         return total
 
+    @property
+    def names(self) -> list[float]:
+        """Headline value of every single buyer (USD); a diversified contract counts as many small ones."""
+        count = {_buyer(each, i): round(float(each.spec.buyers)) for i, each in enumerate(self.contracts)}
+        return [value / count[buyer] for buyer, value in self.exposures.items() for _ in range(count[buyer])]
+
 
 def load_scenario(catalog: Catalog, name: str) -> Loaded:
     """Read a scenario by name, with its contracts and supply agreement."""
@@ -137,14 +143,12 @@ def _ranges(
     entry: Entry[Scenario], contracts: Sequence[Entry[Contract]], supply: Entry[Contract] | None
 ) -> list[_Range]:
     """Every number that was written with a range; copies of one contract share it."""
-    found = [_range(entry.slug, entry.spec, path, number, "scenario", ()) for path, number in _ranged(entry)]
+    found = [_range(entry, path, number, "scenario", ()) for path, number in _ranged(entry)]
     for contract in {each.slug: each for each in contracts}.values():
         rows = tuple(index for index, each in enumerate(contracts) if each.slug == contract.slug)
-        found += [
-            _range(contract.slug, contract.spec, path, n, "book", rows) for path, n in _ranged(contract)
-        ]
+        found += [_range(contract, path, n, "book", rows) for path, n in _ranged(contract)]
     if supply:
-        found += [_range(supply.slug, supply.spec, path, n, "supply", ()) for path, n in _ranged(supply)]
+        found += [_range(supply, path, n, "supply", ()) for path, n in _ranged(supply)]
     return found
 
 
@@ -152,11 +156,11 @@ def _ranged(entry: Entry[Any]) -> list[tuple[str, Written]]:
     return [(p, n) for p, n in entry.provenance.items() if n.low is not None or n.high is not None]
 
 
-def _range(slug: str, spec: Any, path: str, number: Written, part: str, rows: tuple[int, ...]) -> _Range:
+def _range(entry: Entry[Any], path: str, number: Written, part: str, rows: tuple[int, ...]) -> _Range:
     *parents, name = path.split(".")
-    owner = _field(".".join(parents))(spec) if parents else spec
+    owner = _field(".".join(parents))(entry.spec) if parents else entry.spec
     low, high = number.range_si(specs.fields(type(owner))[name].metadata["unit"])
-    return _Range(f"{slug}.{path}", _field(f"{part}.{path}"), rows, low, high)
+    return _Range(f"{entry.slug}.{path}", _field(f"{part}.{path}"), rows, low, high)
 
 
 def _uncertain(likely: World, ranges: Sequence[_Range]) -> tuple[Uncertain, tuple[str, ...]]:

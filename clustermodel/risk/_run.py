@@ -72,7 +72,7 @@ def run_scenario(
 
 
 def sweep_scenario(
-    catalog: Catalog, name: str, field: str, values: Sequence[str], paths: int = PATHS, seed: int = 0
+    catalog: Catalog, name: str, field: str, values: Sequence[str], *, paths: int = PATHS, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Metrics of a scenario for several values of one of its numbers: NPV against demand delay, say.
 
@@ -155,7 +155,7 @@ def _concentration(loaded: Loaded) -> dict[str, Any]:
     """How much of the headline value hangs on few buyers; empty without contracts."""
     if not loaded.exposures:
         return {}
-    exposure = jnp.asarray(list(loaded.exposures.values()))
+    exposure = jnp.asarray(loaded.names)
     return {
         "hhi": float(hhi(exposure)),
         "effective_names": float(effective_names(exposure)),
