@@ -95,6 +95,12 @@ def clocks(catalog: Catalog) -> Clocks:
     return Clocks(**{name: jnp.asarray(written_number(table[name], "")) for name in specs.fields(Clocks)})
 
 
+def planning(catalog: Catalog) -> tuple[float, float]:
+    """P90 over mean power of a fleet, and the reserve kept above it."""
+    table = _tables(catalog)["planning"]
+    return written_number(table["peak_to_mean"], ""), written_number(table["reserve"], "")
+
+
 def described(catalog: Catalog, system: Entry[specs.System]) -> Entry[specs.System]:
     """The same system with a chassis: its own, or one derived from its inlet power and marked as such.
 

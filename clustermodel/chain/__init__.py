@@ -3,4 +3,5 @@
 from clustermodel.chain.compare import compare as compare
 from clustermodel.chain.compare import frontier as frontier
 from clustermodel.chain.cost import cost as cost
+from clustermodel.chain.power import power as power
 from clustermodel.chain.question import Question as Question

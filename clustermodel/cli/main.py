@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _bench, _calibration, _catalog, _design, _risk, _tokens
+from clustermodel.cli import _bench, _calibration, _catalog, _design, _power, _risk, _tokens
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command()(_tokens.cost)
 app.command()(_tokens.compare)
 app.command()(_tokens.frontier)
+app.command()(_power.power)
 app.command()(_risk.risk)
 app.command()(_calibration.validate)
 app.add_typer(_catalog.app, name="catalog")

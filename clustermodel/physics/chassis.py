@@ -11,6 +11,9 @@ SUPPLY_LOADS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Loads at which power supplies are certified (80 PLUS), shares of their capacity."""
 
 
+_ROUNDING = 1e-3  # W; figures in configs are written to the watt
+
+
 class InletPower(eqx.Module):
     """IT power at the inlet by cause, W per accelerator."""
 
@@ -90,7 +93,7 @@ def system_power(system: System, board_power: Scalar, reads: Tiers) -> InletPowe
     """
     count = system.count
     beside = memory_power(system.accelerator.memory, reads) - system.chassis.memory_inside / count
-    return _inlet(system.chassis, board_power, jnp.maximum(beside, 0.0), count)
+    return _inlet(system.chassis, board_power, jnp.where(beside > _ROUNDING, beside, 0.0), count)
 
 
 def _inlet(chassis: Chassis, board_power: Scalar, memory: Scalar, accelerators: Scalar) -> InletPower:
