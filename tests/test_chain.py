@@ -283,3 +283,12 @@ def test_python_answers_make_frames_and_take_changed_entries():
     assert base.to_frame().loc[0, "breakdown.step_ms.dense"] > 0
     with pytest.raises(ConfigError, match="did you mean isl"):
         cm.cost_per_token("hgx-h200", "llama-3.1-70b", isll=3)
+
+
+def test_a_layout_over_absent_links_is_never_chosen_and_says_so_when_asked_for():
+    alone = Question("xeon-6454s-2s", "mimo-v2-flash")
+    for asked in (alone, dataclasses.replace(alone, rate=0.01)):
+        answer = cost(CATALOG, asked)
+        assert answer["n_accelerators"] == 1
+        with pytest.raises(InfeasibleError, match="no link between the accelerators"):
+            cost(CATALOG, dataclasses.replace(asked, tp=2))

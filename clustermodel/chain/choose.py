@@ -73,7 +73,7 @@ def _active_objective(setup: Setup, grid: Grid, price: float) -> str | None:
     max_ttft, max_tpot = limits(setup)
     without = {"slo_ttft": grid.meets(math.inf, max_tpot), "slo_tpot": grid.meets(max_ttft, math.inf)}
     prices = {name: grid.price[cheapest(grid, allowed)] for name, allowed in without.items()}
-    prices["both"] = grid.price[cheapest(grid, grid.fits)]
+    prices["both"] = grid.price[cheapest(grid, grid.meets(math.inf, math.inf))]
     if prices.pop("both") >= price * (1 - 1e-9):
         return None
     return min(prices, key=lambda name: prices[name])

@@ -44,7 +44,9 @@ def _cure(setup: Setup, need: int | None, tried: int) -> str:
 def objective_out_of_reach(setup: Setup, grid: Grid) -> str:
     """Which objective cannot be met, and the best that can."""
     max_ttft, max_tpot = limits(setup)
-    fitting = grid.fits
+    fitting = grid.meets(math.inf, math.inf)
+    if not fitting.any():
+        return _unlinked(setup)
     best_tpot, best_ttft = _least(grid.tpot, fitting), _least(grid.ttft, fitting)
     where = f"{setup.model.name} on {setup.system.name}"
     if grid.tpot[best_tpot] > max_tpot:
@@ -54,6 +56,14 @@ def objective_out_of_reach(setup: Setup, grid: Grid) -> str:
     nearest = _least(grid.ttft, fitting & (grid.tpot <= max_tpot))
     within = f"while TPOT stays within {max_tpot * MILLISECONDS:g} ms"
     return f"{where} {_unreachable('ttft', max_ttft, grid, nearest)}, {within}"
+
+
+def _unlinked(setup: Setup) -> str:
+    return (
+        f"no link between the accelerators of {setup.system.name} is known, so no layout asked for ever "
+        "finishes a step; binding limit: interconnect. What would do: --n-accelerators 1, or a link such as "
+        "--set accelerator.scaleout_bandwidth='50 GB/s'"
+    )
 
 
 def _least(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int:

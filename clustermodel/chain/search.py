@@ -44,8 +44,8 @@ class Grid:
         return np.asarray(self.evaluations.point.memory.fits) > 0
 
     def meets(self, max_ttft: float, max_tpot: float) -> NDArray[np.bool_]:
-        """Rows that fit and keep both limits (s)."""
-        return self.fits & (self.ttft <= max_ttft) & (self.tpot <= max_tpot)
+        """Rows that fit and keep both limits (s); a layout over links that are absent never finishes a step."""
+        return self.fits & np.isfinite(self.price) & (self.ttft <= max_ttft) & (self.tpot <= max_tpot)
 
 
 def concurrencies(most: float) -> NDArray[np.float64]:
