@@ -16,6 +16,7 @@ Limits = Float[Array, " limit"]
 _ROUNDS = 12  # updates of the multipliers
 _STEPS = 60  # quasi-Newton steps between them
 _PENALTY = 30.0  # weight of the squared violation; limits are relative, so of the order of 1
+_EDGE = 6.0  # every round starts off the bounds, where the sigmoid still has a slope
 _BOUND = 1e-4  # relative distance to a bound below which it counts as reached
 
 
@@ -61,7 +62,7 @@ def minimise(
     multipliers = jnp.zeros_like(limits(start))
     rounds = _ROUNDS if multipliers.size else 2
     for _ in range(rounds):
-        z, multipliers = descend(z, multipliers)
+        z, multipliers = descend(jnp.clip(z, -_EDGE, _EDGE), multipliers)
     x, share = unfold(z), jax.nn.sigmoid(z)
     ends = tuple(bool(each) for each in (share < _BOUND) | (share > 1 - _BOUND))
     excess = float(jnp.max(jnp.append(limits(x), 0.0)))
