@@ -193,7 +193,9 @@ class Engine(eqx.Module):
     draft_acceptance: Scalar = quantity("", "chance that a drafted token is accepted", 0.7)
     max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
     workspace_share: Scalar = quantity("", "most of an accelerator's memory that workspace takes", 1.0)
-    offload: Scalar = quantity("", "1 to keep running data in all tiers, even where the nearest would do", 0.0)
+    offload: Scalar = quantity(
+        "", "1 to keep running data in all tiers, even where the nearest would do", 0.0
+    )
 
 
 class Site(eqx.Module):

@@ -96,10 +96,11 @@ def _scores(
 ) -> list[dict[str, Any]]:
     """One score for each source and target that has enough rows to have percentiles."""
     found = []
-    for (source, target), index in rows.groupby(["source", "target"], sort=False).indices.items():
+    for (source, target), part in rows.groupby(["source", "target"], sort=False):  # pyright: ignore
+        index = part.index.to_numpy()
         error = errors[index]
         size = np.abs(error) * 100
-        row = {"left_out": name, "source": source, "target": int(target), "n": len(index)}
+        row = {"left_out": name, "source": source, "target": target, "n": len(index)}
         row |= {"median_abs_pct": float(np.median(size)), "p90_abs_pct": float(np.quantile(size, 0.9))}
         row["bias_pct"] = float(np.median(error) * 100)
         several = len(np.unique(parts[index])) > 1

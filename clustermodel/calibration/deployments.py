@@ -18,7 +18,7 @@ from clustermodel.calibration.effects import Level, load_table, natural
 from clustermodel.catalog import Catalog, Entry
 from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load
-from clustermodel.specs import Engine, Model, System, stack
+from clustermodel.specs import Engine, Model, System
 
 Spec = TypeVar("Spec", bound=eqx.Module)
 
@@ -135,9 +135,7 @@ def _array(column: pd.Series) -> jax.Array:
 
 
 def _gather(specs: dict[str, Spec], keys: pd.Series) -> Spec:
-    positions = {key: index for index, key in enumerate(specs)}
-    index = jnp.asarray(keys.map(positions).to_numpy(int))
-    return jax.tree.map(lambda leaf: leaf[index], stack(list(specs.values())))
+    return _distinct(keys.tolist(), specs.__getitem__)
 
 
 def _engines(catalog: Catalog, rows: pd.DataFrame) -> dict[str, Engine]:
@@ -170,9 +168,8 @@ def _formats(known: _Known, rows: pd.DataFrame, generations: Sequence[str]) -> F
 
 
 def _distinct(keys: Sequence[Hashable], build: Callable[[Any], Spec]) -> Spec:
-    """Build one spec for each distinct key and spread them over the rows."""
-    unique = list(dict.fromkeys(keys))
-    return _gather(
-        {str(i): build(key) for i, key in enumerate(unique)},
-        pd.Series(keys).map(str).map({str(key): str(i) for i, key in enumerate(unique)}),
-    )
+    """Build one spec for each distinct key and spread them over the rows (in numpy: thousands of small reads)."""
+    position = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    specs = [build(key) for key in position]
+    index = np.array([position[key] for key in keys])
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves])[index], *specs)

@@ -1,7 +1,8 @@
 """Layouts that a table leaves open: every feasible split is predicted, and the best one is taken."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from clustermodel.catalog import Catalog
 from clustermodel.specs import Model, System
 
 WORKERS = (1, 2, 3, 4, 6, 9)
-SIZES = (1, 2, 4, 8, 16, 32)
-CONCURRENCY = tuple(float(2**k) for k in range(13))
+DECODE_SIZES, PREFILL_SIZES = (4, 8, 16, 32), (4, 8)
+"""Accelerators of a worker where not even those are stated: what published recipes use."""
+CONCURRENCY = tuple(float(2**k) for k in range(2, 12))
 AXES = ("tp", "pp", "dp", "ep")
 
 
@@ -26,16 +28,31 @@ def open_layouts(rows: pd.DataFrame) -> pd.Series:
 
 def splits(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
     """Every row once for each way to lay it out; `row` holds the index of the row it came from."""
-    found = []
-    for index, row in with_lengths(catalog, rows).iterrows():
-        system = catalog.entry("systems", row["system"]).spec
-        model = catalog.entry("models", row["model"]).spec
-        ways = _pools(row, model) if row["disaggregated"] > 0 else _replicas(row, system, model)
-        found += [{**row, **way, "row": index} for way in ways]
-    table = pd.DataFrame(found, columns=[*rows.columns, "row"])
+    filled, systems, models = (
+        with_lengths(catalog, rows),
+        _specs(catalog, rows, "systems"),
+        _specs(catalog, rows, "models"),
+    )
+    sources, ways = [], []
+    for index, row in zip(rows.index, filled.to_dict("records"), strict=True):
+        model = models[row["model"]]
+        mine = (
+            _pools(row, model) if row["disaggregated"] > 0 else _replicas(row, systems[row["system"]], model)
+        )
+        for way in mine:
+            sources.append(index)
+            ways.append(way)
+    table = filled.loc[sources].reset_index(drop=True).assign(row=sources)
+    chosen = pd.DataFrame(ways, index=table.index)
+    table[chosen.columns] = chosen.fillna(table[chosen.columns])
     pool = table["tp"] * table["pp"] * table["dp"] * table["workers"]
     prefill = table["prefill_tp"] * table["prefill_pp"] * table["prefill_dp"] * table["prefill_workers"]
     return table.assign(n_accelerators=pool + prefill.where(table["disaggregated"] > 0, 0.0))
+
+
+def _specs(catalog: Catalog, rows: pd.DataFrame, folder: str) -> dict[str, Any]:
+    """Specs of the systems or models that occur, by slug."""
+    return {slug: catalog.entry(folder, slug).spec for slug in rows[folder.removesuffix("s")].unique()}
 
 
 def best(catalog: Catalog, ways: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +71,7 @@ def best(catalog: Catalog, ways: pd.DataFrame, predictions: pd.DataFrame) -> pd.
     return ways.loc[chosen].set_index("row").rename_axis(None).assign(layout_assumed=1.0)
 
 
-def _replicas(row: pd.Series, system: System, model: Model) -> Iterator[dict[str, float]]:
+def _replicas(row: Mapping[Any, Any], system: System, model: Model) -> Iterator[dict[str, float]]:
     """Layouts of one replica inside one system; under a latency limit also the concurrency is open."""
     most = (
         min(row["n_accelerators"], float(system.count)) if row["n_accelerators"] > 0 else float(system.count)
@@ -62,18 +79,18 @@ def _replicas(row: pd.Series, system: System, model: Model) -> Iterator[dict[str
     for shape in candidates(system, model, None, {}):
         if shape[0] * shape[2] > most or shape[1] > 1:  # stages only add latency inside one system
             continue
-        layout = dict(zip(AXES, map(float, shape), strict=True))
+        layout: dict[str, float] = dict(zip(AXES, map(float, shape), strict=True))
         if row["scenario"] in SERVED:
             yield from ({**layout, "concurrency": load} for load in CONCURRENCY)
         else:
             yield layout
 
 
-def _pools(row: pd.Series, model: Model) -> Iterator[dict[str, float]]:
+def _pools(row: Mapping[Any, Any], model: Model) -> Iterator[dict[str, float]]:
     """Pools of like workers: sizes as stated, attention split by heads or by requests, any worker counts."""
     total = row["n_accelerators"] if np.isnan(row["tp"]) else np.nan
-    decode = [row["tp"] * row["dp"]] if row["tp"] > 0 else SIZES
-    prefill = [row["prefill_tp"] * row["prefill_dp"]] if row["prefill_tp"] > 0 else SIZES
+    decode = [row["tp"] * row["dp"]] if row["tp"] > 0 else DECODE_SIZES
+    prefill = [row["prefill_tp"] * row["prefill_dp"]] if row["prefill_tp"] > 0 else PREFILL_SIZES
     for size, first, count, feeders in itertools.product(decode, prefill, WORKERS, WORKERS):
         if total > 0 and size * count + first * feeders != total:
             continue

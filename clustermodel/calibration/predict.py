@@ -16,6 +16,7 @@ from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import iteration
 from clustermodel.physics.work import Tokens
 from clustermodel.serving.load import Load
+from clustermodel.serving.placement import in_tiers, placed
 from clustermodel.serving.pools import Pool, Pools, disaggregated
 from clustermodel.serving.steady import closed_loop
 
@@ -37,8 +38,9 @@ class Prediction(eqx.Module):
 
 
 def serve(deployment: Deployment, load: Load) -> Prediction:
-    """Continuous batching of a replica under a closed loop."""
-    point, n = closed_loop(deployment, load), deployment.layout.n_accelerators
+    """Continuous batching of a replica under a closed loop, over farther memory where the nearest is too small."""
+    point = closed_loop(placed(in_tiers(deployment), load), load)
+    n = deployment.layout.n_accelerators
     return Prediction(
         point.tpot,
         point.ttft,
@@ -59,8 +61,8 @@ def serve_offline(deployment: Deployment, load: Load) -> Prediction:
 
 def decode_batch(deployment: Deployment, load: Load) -> Prediction:
     """A static batch: the whole batch is prefilled, then decoded together."""
-    n, zero = deployment.layout.n_accelerators, jnp.zeros_like(load.isl)
-    sequences = load.concurrency
+    deployment = placed(in_tiers(deployment), load)
+    n, zero, sequences = deployment.layout.n_accelerators, jnp.zeros_like(load.isl), load.concurrency
     step, need = iteration(deployment, Tokens(sequences, zero, load.context, load.prefill_context))
     prompt = jnp.maximum(load.isl, 1.0) * sequences
     chunk = jnp.minimum(prompt, deployment.engine.chunk * deployment.layout.dp)
@@ -129,8 +131,20 @@ def predict(
     """Predictions of rows that have everything they need, on the same index (SI)."""
     found = []
     for name, part in rows.groupby(kernel(rows), sort=False):
-        run = jax.jit(jax.vmap(KERNELS[str(name)]))
-        prediction = run(*arguments(catalog, part, effects, calibration))
-        columns = {field: np.asarray(value) for field, value in vars(prediction).items()}
-        found.append(pd.DataFrame(columns, index=part.index))
+        stacked = arguments(catalog, part, effects, calibration)
+        prediction = _in_chunks(_COMPILED[str(name)], stacked, len(part))
+        found.append(pd.DataFrame(vars(prediction), index=part.index))
     return pd.concat(found).reindex(rows.index)
+
+
+_COMPILED = {name: jax.jit(jax.vmap(function)) for name, function in KERNELS.items()}
+_CHUNK = 512  # rows of one call, so that tables of any length share one compilation
+
+
+def _in_chunks(run: Callable[..., Prediction], stacked: tuple, n: int) -> Prediction:
+    """All rows through a compiled kernel, the last chunk filled up with the last row."""
+    stacked, parts = jax.tree.map(np.asarray, stacked), []
+    for start in range(0, n, _CHUNK):
+        index = np.minimum(np.arange(start, start + _CHUNK), n - 1)
+        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], stacked)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)

@@ -1,6 +1,5 @@
 """Read rows in the format of serving_measured.csv: published benchmarks of many kinds."""
 
-import numpy as np
 import pandas as pd
 
 from clustermodel.calibration.observations import CLOSED_LOOP, UNSTATED, Names, complete
@@ -166,7 +165,7 @@ def _single(raw: pd.DataFrame, text: pd.Series, moe: pd.Series) -> pd.DataFrame:
     tp, ep = stated.fillna(wide).fillna(n), _numbers(raw["ep"]).fillna(1.0)
     attention = text.str.contains("attention") | wide.notna()
     degree = _numbers(text.str.extract(r"dp(\d+)")[0])
-    stage = np.maximum(tp, np.maximum(degree.fillna(1.0), ep)).where(attention, tp)
+    stage = pd.concat([tp, degree.fillna(1.0), ep], axis=1).max(axis=1).where(attention, tp)
     dp = degree.fillna(tp).where(attention, 1.0).clip(upper=stage)
     return pd.DataFrame(
         {

@@ -88,18 +88,18 @@ def summary(lines: pd.DataFrame) -> list[dict[str, Any]]:
     lines = lines.assign(error=error, all="all")
     sound = lines[lines["flagged"] == 0]
     groups = [
-        _group(by, key, metric, part["error"])
+        _group(by, str(key), str(metric), part["error"])
         for by in BY
         for (key, metric), part in (lines if by == "flagged" else sound).groupby([by, "metric"])
     ]
     return groups
 
 
-def _group(by: str, key: Any, metric: str, error: pd.Series) -> dict[str, Any]:
+def _group(by: str, key: str, metric: str, error: pd.Series) -> dict[str, Any]:
     size = error.abs() * 100
     return {
         "by": by,
-        "key": key if isinstance(key, str) else str(key),
+        "key": key,
         "metric": metric,
         "n": len(error),
         "median_abs_pct": float(size.median()),

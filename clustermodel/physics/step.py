@@ -105,7 +105,8 @@ def quantised_products(deployment: Deployment) -> Scalar:
         (ffn, f.ffn_bytes),
         (FFN_PRODUCTS * model.moe_layers, f.expert_bytes),
     )
-    return sum(jnp.where(width < f.activation_bytes, products, 0.0) for products, width in kinds)
+    narrow = [jnp.where(width < f.activation_bytes, products, 0.0) for products, width in kinds]
+    return narrow[0] + narrow[1] + narrow[2]
 
 
 def _experts(d: Deployment, tokens: Tokens, need: Demand) -> OperationTime:
