@@ -82,7 +82,7 @@ def split(text: str | int | float) -> tuple[float, str]:
     return float(match[1].replace("_", "")), match[2]
 
 
-def parse(text: str | int | float, expect: str) -> float:
+def parse(text: object, expect: str) -> float:
     """Read a quantity: `parse("141 GB", expect="B") == 141e9`.
 
     A bare number is dimensionless. Raises `ValueError`, as a sentence, when the text is no number, is not

@@ -1,5 +1,7 @@
 """Prefill and decode on pools of their own: rate matching, transfer of the cache, latency under a closed loop."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -77,7 +79,7 @@ def disaggregated(pools: Pools, load: Load) -> PoolsPoint:
         limits = (load.concurrency / (wave.time + exposed + decode), wave.rate, room / decode)
         return sum(limit**-_NORM for limit in limits) ** (-1 / _NORM)
 
-    def settle(_: int, batch: Scalar) -> Scalar:
+    def settle(_: Any, batch: Scalar) -> Scalar:
         tpot = _decode(pools.decode, load, batch).tpot
         return jnp.sqrt(batch * rate(tpot) * load.osl * tpot)  # the geometric mean damps the substitution
 
