@@ -74,7 +74,7 @@ def _expected(unit: str) -> str:
     return f"a quantity in {unit!r}" if unit else "a plain number"
 
 
-def split(text: str | int | float) -> tuple[float, str]:
+def split(text: object) -> tuple[float, str]:
     """Number and unit as written, `split("4.8 TB/s") == (4.8, "TB/s")`; `ValueError` without a number."""
     match = None if isinstance(text, bool) else _QUANTITY.match(str(text))
     if match is None:
