@@ -17,8 +17,8 @@ from clustermodel.physics.step import iteration
 from clustermodel.physics.work import Tokens
 from clustermodel.serving.load import Load
 from clustermodel.serving.placement import in_tiers, placed
-from clustermodel.serving.pools import Pool, Pools, disaggregated
-from clustermodel.serving.steady import closed_loop
+from clustermodel.serving.pools import Pool, Pools, PoolsPoint, disaggregated
+from clustermodel.serving.steady import ServingPoint, closed_loop
 
 STATIC = ("decode-static-batch", "decode-only", "production-decode")
 PREFILL = ("prefill-only", "production-prefill")
@@ -37,10 +37,8 @@ class Prediction(eqx.Module):
     room: Scalar  # sequences that fit; below 1 the weights do not
 
 
-def serve(deployment: Deployment, load: Load) -> Prediction:
-    """Continuous batching of a replica under a closed loop, over farther memory where the nearest is too small."""
-    point = closed_loop(placed(in_tiers(deployment), load), load)
-    n = deployment.layout.n_accelerators
+def _settled(point: ServingPoint | PoolsPoint, n: Scalar) -> Prediction:
+    """A steady operating point as a prediction; rates per accelerator."""
     return Prediction(
         point.tpot,
         point.ttft,
@@ -51,6 +49,12 @@ def serve(deployment: Deployment, load: Load) -> Prediction:
         point.batch,
         point.memory.sequences,
     )
+
+
+def serve(deployment: Deployment, load: Load) -> Prediction:
+    """Continuous batching of a replica under a closed loop, over farther memory where the nearest is too small."""
+    point = closed_loop(placed(in_tiers(deployment), load), load)
+    return _settled(point, deployment.layout.n_accelerators)
 
 
 def serve_offline(deployment: Deployment, load: Load) -> Prediction:
@@ -83,17 +87,7 @@ def decode_batch(deployment: Deployment, load: Load) -> Prediction:
 def serve_pools(prefill: Pool, decode: Pool, load: Load) -> Prediction:
     """Prefill and decode on pools of their own."""
     pools = Pools(prefill, decode)
-    point, n = disaggregated(pools, load), pools.n_accelerators
-    return Prediction(
-        point.tpot,
-        point.ttft,
-        point.output_rate / n,
-        point.bounds.tpot,
-        point.bounds.ttft,
-        point.bounds.output_rate / n,
-        point.batch,
-        point.memory.sequences,
-    )
+    return _settled(disaggregated(pools, load), pools.n_accelerators)
 
 
 KERNELS: dict[str, Callable[..., Prediction]] = {
