@@ -3,6 +3,7 @@
 `python benchmarks/bench_risk.py [PATHS]`, a million by default. Memory is the peak of the whole process.
 """
 
+import datetime
 import json
 import pathlib
 import resource
@@ -16,6 +17,7 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
+from clustermodel.bench.machine import machine  # noqa: E402
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, summary  # noqa: E402
 from clustermodel.economics.outcome import PathModel, certain  # noqa: E402
 from clustermodel.economics.world import World  # noqa: E402
@@ -89,18 +91,18 @@ def case(of: PathModel, paths: int, method: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    device = jax.devices()[0]
     cases = [case(model(), count, method) for method in METHODS]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result = {
-        "backend": jax.default_backend(),
-        "device": device.device_kind,
-        "jax": jax.__version__,
+        "kind": "bench-risk",
+        "date": datetime.date.today().isoformat(),
+        **machine(),
         "dtype": "float64",
+        "block": BLOCK,
         "peak_process_bytes": peak,
         "cases": cases,
     }
-    name = "cpu" if result["backend"] == "cpu" else device.device_kind.lower().replace(" ", "-")
+    name = "cpu" if result["backend"] == "cpu" else str(result["device"]).lower().replace(" ", "-")
     out = pathlib.Path(__file__).parent / "results" / f"risk-{name}.json"
     out.write_text(json.dumps(result, indent=2) + "\n")
     for each in cases:
