@@ -17,6 +17,7 @@ BYTES = {
     "fp4": 9 / 16,
     "nvfp4": 9 / 16,  # 4 bits and an 8-bit scale per 16 weights
     "int4": 9 / 16,  # 4 bits and a 16-bit scale and zero point per group of 64
+    "q4_k_m": 4.85 / 8,  # llama.cpp: 4- and 6-bit blocks, 4.8 to 4.9 bits a weight [its quantize README]
     "mxfp4": 17 / 32,  # 4 bits and an 8-bit scale per 32 weights [OCP Microscaling 1.0]
 }
 """Bytes per stored number, block scales included."""
@@ -26,12 +27,16 @@ WIDER = {
     "nvfp4": ("fp4", "fp8", "bf16", "fp16"),
     "mxfp4": ("fp8", "bf16", "fp16", "fp4"),  # native checkpoints keep 8-bit or wider activations
     "int4": ("int8", "bf16", "fp16", "fp8"),
+    "q4_k_m": ("int8", "bf16", "fp16", "fp8"),
     "int8": ("int8", "bf16", "fp16", "fp8"),
     "fp8": ("fp8", "bf16", "fp16", "fp4"),
     "fp16": ("fp16", "bf16", "fp8", "fp4"),
     "bf16": ("bf16", "fp16", "fp8", "fp4"),
 }
 """Arithmetic to look for, in order: the format's own, the next wider, and the widest there is."""
+
+WHOLE_MODEL = ("q4_k_m",)
+"""Narrow formats that every matrix is written in, whatever 4-bit checkpoints of the model keep wider."""
 
 KINDS = ("attention", "ffn", "experts")
 _ACTIVATION, _STATE = "bf16", 4.0  # recurrent states are kept in fp32
@@ -64,14 +69,14 @@ def known(name: str, option: str) -> str:
 def weight_formats(model: Entry[Model], precision: str | None) -> dict[str, str]:
     """Formats of attention, FFN and expert weights: the checkpoint's own, or what was asked for.
 
-    A 4-bit request takes the formats of published 4-bit checkpoints; expert formats that are natively
-    narrower than asked are kept.
+    A 4-bit request takes the formats of published 4-bit checkpoints, except `q4_k_m`, which narrows all;
+    expert formats that are natively narrower than asked are kept.
     """
     stated: Mapping[str, str] = model.words.get("native", {})
     native = {kind: stated.get(kind, "bf16") for kind in KINDS}
     if precision is None:
         return native
-    if BYTES[precision] < 1:
+    if BYTES[precision] < 1 and precision not in WHOLE_MODEL:
         four_bit: Mapping[str, str] = model.words.get("four_bit", {})
         usual = {kind: four_bit.get(kind, "fp4") for kind in KINDS}
         asked = {kind: precision if usual[kind] == "fp4" else usual[kind] for kind in KINDS}

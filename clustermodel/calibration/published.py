@@ -25,7 +25,7 @@ PRECISIONS = {
     "fp4": "fp4",
     "uint4": "int4",
     "int4": "int4",
-    "q4_k_m": "int4",
+    "q4_k_m": "q4_k_m",
     "w4": "int4",
     "fp8": "fp8",
     "int8": "int8",

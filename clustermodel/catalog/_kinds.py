@@ -56,7 +56,7 @@ LISTS = ("aliases", "contracts", "metrics")
 """Words that are lists of names."""
 SINGULAR = {kind.name: folder for folder, kind in KINDS.items()}
 
-PRECISIONS = ("bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "nvfp4", "int4")
+PRECISIONS = ("bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "nvfp4", "int4", "q4_k_m")
 TENSORS = ("attention", "ffn", "experts")
 """What may be stored in formats of its own; `native` and `four_bit` name one for each."""
 

@@ -35,7 +35,7 @@ def _cure(setup: Setup, need: int | None, tried: int) -> str:
     cures = []
     if need is not None and need > tried:
         cures.append(f"at least {need} accelerators (--n-accelerators)")
-    if setup.precision.label not in ("fp4", "nvfp4", "mxfp4", "int4"):
+    if setup.precision.label not in ("fp4", "nvfp4", "mxfp4", "int4", "q4_k_m"):
         cures.append("a narrower format (--precision fp4)")
     cures.append("shorter sequences (--isl, --osl) or a system with more memory")
     return "What would do: " + ", or ".join(cures)
