@@ -15,6 +15,7 @@ from clustermodel.chain.provenance import asked_fields
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, product
 from clustermodel.chain.setup import MILLISECONDS, Setup, find, limits, price, set_up
+from clustermodel.chain.watts import WATTS_PER_MW, planned_power
 from clustermodel.units import MILLION
 
 
@@ -94,11 +95,13 @@ def _non_dominated(grid: Grid, allowed: np.ndarray) -> np.ndarray:
 def _point(setup: Setup, grid: Grid, index: int) -> dict[str, Any]:
     tpot, shape = float(grid.tpot[index]), grid.shapes[index]
     rate = float(grid.evaluations.point.output_rate[index])
+    carried, inlet = (float(each[index]) for each in (grid.evaluations.carried, grid.evaluations.inlet.total))
     return {
         "system": setup.system.slug,
         "interactivity_tok_s_user": 1 / tpot,
         "usd_per_mtok_total": float(grid.price[index]) * MILLION,
         "output_tok_s_per_accelerator": rate / (shape[0] * shape[1] * shape[2]),
+        "tok_s_per_mw": WATTS_PER_MW * rate / carried / planned_power(setup, inlet),
         "ttft_ms": float(grid.ttft[index]) * MILLISECONDS,
         "tpot_ms": tpot * MILLISECONDS,
         "concurrency": float(grid.concurrency[index]),

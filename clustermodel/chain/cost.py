@@ -12,6 +12,7 @@ from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
+from clustermodel.chain.roofline import roofline
 from clustermodel.chain.setup import Setup, set_up
 from clustermodel.chain.uncertainty import uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
@@ -73,6 +74,7 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
             "step_ms": step_ms(point),
             "power_w": power_parts(setup, choice),
         },
+        "roofline": roofline(setup, choice),
         "seen": setup.measured,
         "points_searched": choice.searched,
         "inputs": inputs(setup),

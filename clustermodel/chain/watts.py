@@ -7,18 +7,15 @@ from clustermodel.chain.choose import Choice
 from clustermodel.chain.setup import Setup
 from clustermodel.physics.facility import facility_power, provisioned_power
 
-_WATTS_PER_MW = 1e6
+WATTS_PER_MW = 1e6
 
 
 def power_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
     """Watts per accelerator at each level, joules per token and tokens per megawatt."""
-    evaluation, site, system = choice.evaluation, setup.site.spec, setup.system.spec
+    evaluation, site = choice.evaluation, setup.site.spec
     inlet = float(evaluation.inlet.total)
     facility = float(facility_power(evaluation.inlet.total, site.pue))
-    planned = float(
-        provisioned_power(system.accelerator.provisioned_power, system.max_power / system.count, site.pue)
-    )
-    planned = planned or facility
+    planned = planned_power(setup, inlet)
     rate = float(evaluation.point.output_rate) / float(evaluation.carried)
     return {
         "power_w_per_accelerator": float(evaluation.board_power),
@@ -27,10 +24,17 @@ def power_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
         "provisioned_w_per_accelerator": planned,
         "joules_per_output_token": facility / rate,
         "board_joules_per_output_token": float(evaluation.board_power) / rate,
-        "tok_s_per_mw": _WATTS_PER_MW * rate / planned,
+        "tok_s_per_mw": WATTS_PER_MW * rate / planned,
         "power_basis": setup.board.basis,
         "energy_usd_per_accelerator_hour": facility * float(site.electricity) * 3600,
     }
+
+
+def planned_power(setup: Setup, inlet: float) -> float:
+    """All-in planning power of an accelerator (W); what it draws at `inlet` and the meter where none is known."""
+    system, pue = setup.system.spec, setup.site.spec.pue
+    planned = provisioned_power(system.accelerator.provisioned_power, system.max_power / system.count, pue)
+    return float(planned) or inlet * float(pue)
 
 
 def power_parts(setup: Setup, choice: Choice) -> dict[str, float]:
