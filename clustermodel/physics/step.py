@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.physics.collectives import CommunicationTime, communication
+from clustermodel.physics.cube_root import cube_root
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.transformer import expert_coverage, expert_input, routed_share
 from clustermodel.physics.work import Demand, Tokens, Work, rank_tokens, work
@@ -25,7 +26,7 @@ class OperationTime(eqx.Module):
     @property
     def total(self) -> Scalar:
         """(traffic^3 + arithmetic^3)^(1/3): between perfect overlap and none (s)."""
-        return jnp.cbrt((self.traffic + _SMOOTH) ** 3 + (self.arithmetic + _SMOOTH) ** 3)
+        return cube_root((self.traffic + _SMOOTH) ** 3 + (self.arithmetic + _SMOOTH) ** 3)
 
     @property
     def traffic_share(self) -> Scalar:

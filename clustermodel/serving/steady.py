@@ -15,7 +15,7 @@ from clustermodel.serving.phases import Phases
 from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
 
 _PASSES = 3  # the running batch settles to 1e-3 within three substitutions
-_NORM = 4  # sharpness of the minimum of demand and room
+_NORM = 4  # sharpness of the minimum of demand and room; a fourth root is two square roots
 
 
 class Bounds(eqx.Module):
@@ -85,7 +85,7 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
 
 
 def _smooth_minimum(a: Scalar, b: Scalar) -> Scalar:
-    return (a**-_NORM + b**-_NORM) ** (-1 / _NORM)
+    return 1 / jnp.sqrt(jnp.sqrt(a**-_NORM + b**-_NORM))
 
 
 def _token_time(load: Load, batch: Scalar, time: Phases, prefix: CachedTokenTime) -> Phases:
