@@ -1,5 +1,11 @@
 """Monte Carlo: even points, honest errors, reference tails, default times, one answer however it is computed."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +14,7 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
+from clustermodel.catalog import load_catalog
 from clustermodel.economics import montecarlo
 from clustermodel.economics.book import Fate, Market, book_revenue, default_times
 from clustermodel.economics.contracts import recognised_share
@@ -22,6 +29,7 @@ from clustermodel.economics.montecarlo import (
 )
 from clustermodel.economics.outcome import PathModel, Uncertain, certain
 from clustermodel.economics.world import World
+from clustermodel.risk import run_scenario
 from clustermodel.scenarios import Contract, Credit, Rent, neutral, without_supply_agreement
 from clustermodel.specs import stack
 from clustermodel.units import SECONDS_PER_YEAR
@@ -381,3 +389,40 @@ def test_losses_have_gradients_in_prices_and_terms():
     rise = value_and_slope(jnp.asarray(0.91))[0] - value_and_slope(jnp.asarray(0.89))[0]
     assert slope == pytest.approx(float(rise) / 0.02, rel=1e-6)
     assert slope < 0
+
+
+ON_FOUR = """
+import json, jax
+jax.config.update("jax_enable_x64", True)
+from clustermodel.catalog import load_catalog
+from clustermodel.risk import run_scenario
+metrics = run_scenario(load_catalog(), "anchor-book", 2_000, 7)["metrics"]
+print(json.dumps([jax.device_count(), metrics["loss_share"]]))
+"""
+
+
+def test_paths_spread_over_four_accelerators_give_the_answer_of_one():
+    """2 000 paths, which four do not divide into whole blocks; the host stands in for four accelerators."""
+    run = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_FOUR], env=run, capture_output=True, text=True, check=True, timeout=300
+    )
+    devices, spread = json.loads(done.stdout)
+    single = run_scenario(load_catalog(), "anchor-book", 2_000, 7)["metrics"]["loss_share"]
+    assert devices == 4
+    for name in ("mean", "p90", "var95", "cvar95", "cvar95_se"):
+        assert spread[name] == pytest.approx(single[name], rel=1e-12)
+
+
+def test_a_million_paths_of_ten_obligors_over_ten_years_stay_below_8_gb_where_it_was_measured():
+    """`benchmarks/bench_risk.py` on the machine that the file names; throughput is what it was there."""
+    found = json.loads((Path(__file__).parents[1] / "benchmarks" / "results" / "risk-cpu.json").read_text())
+    assert {"device", "cores", "jax", "date"} <= found.keys()
+    assert found["peak_process_bytes"] < 8e9
+    for case in found["cases"]:
+        assert (case["obligors"], case["months"]) == (10, 120)
+        assert case["n"] >= 1_000_000
+        assert case["paths_per_s"] > 5_000
+    cvar = [case["cvar95"] for case in found["cases"]]
+    errors = [case["cvar95_se"] for case in found["cases"]]
+    assert max(cvar) - min(cvar) < 5 * max(errors)  # three samplings of one world
