@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 Asked = Option | Argument | Flag
 
+PROGRESS_SECONDS = 5.0
+"""Between two lines of progress where there is no terminal to draw on."""
 SCHEMA = 1
 """Version of the form of the answers; it changes when a field changes its meaning or goes."""
 
@@ -32,6 +35,8 @@ class Ask:
         self._folders: list[Path] = given["configs"] or []
         self._overrides: list[str] = given["overrides"] or []
         self._quiet = quiet
+        self._sign: Any = None
+        self._spoke = time.monotonic()
 
     @functools.cached_property
     def catalog(self) -> "Catalog":
@@ -56,6 +61,18 @@ class Ask:
         if not self._quiet:
             print(text, file=sys.stderr)
 
+    def progress(self, text: str) -> None:
+        """Say where a long computation stands: on the spinner of a terminal, elsewhere a line now and then."""
+        if self._sign is not None:
+            self._sign.update(text)
+        elif time.monotonic() - self._spoke > PROGRESS_SECONDS:
+            self._spoke = time.monotonic()
+            self.say(text)
+
+    def shown_on(self, sign: Any) -> None:
+        """Where progress goes while the answer is computed; None where there is no terminal."""
+        self._sign = sign
+
 
 def command(*options: Asked, detail: str = "") -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
     """Make a typer command of a function from `Ask` to an answer.
@@ -71,7 +88,8 @@ def command(*options: Asked, detail: str = "") -> Callable[[Callable[[Ask], Answ
             outputs = _output.destinations(given["format"], given["out"], detail)
             _compute_in_float64()
             ask = Ask(given, quiet)
-            with _output.working(quiet):
+            with _output.working(quiet) as sign:
+                ask.shown_on(sign)
                 found = answer(ask)
             for destination in outputs:
                 destination.write(found)

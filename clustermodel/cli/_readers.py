@@ -63,6 +63,31 @@ def number(text: str) -> float:
     return value
 
 
+def amount(unit: str) -> Reader:
+    """A quantity of at least 0 in SI; a bare number counts in `unit`."""
+
+    def read(text: str) -> float:
+        from clustermodel.units import parse
+
+        try:
+            value = parse(f"{text} {unit}" if _is_number(text) else text, unit)
+        except ValueError:
+            value = math.nan
+        if not value >= 0:
+            raise _refuse(f"a quantity such as '10 {unit}'", text)
+        return value
+
+    return read
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def whole(text: str) -> int:
     """A whole number."""
     value = number(text)

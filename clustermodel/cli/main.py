@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _bench, _calibration, _catalog, _design, _power, _risk, _tokens
+from clustermodel.cli import _bench, _calibration, _catalog, _design, _fleet, _power, _risk, _tokens
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command()(_tokens.cost)
 app.command()(_tokens.compare)
 app.command()(_tokens.frontier)
 app.command()(_power.power)
+app.command()(_fleet.fleet)
 app.command()(_risk.risk)
 app.command()(_calibration.validate)
 app.add_typer(_catalog.app, name="catalog")

@@ -76,7 +76,8 @@ class Benders:
             return self.solution(status)
         sketch = grouped(self.program, GROUP_LEVELS)
         status, start = self.descend(self.price, sketch, GROUP_GAP * self.effort.gap, Point())
-        return self.solution(self._close_in(full, start) if status is Status.OPTIMAL else status)
+        stopped = status in (Status.INFEASIBLE, Status.UNBOUNDED, Status.FAILED)
+        return self.solution(status if stopped else self._close_in(full, start))
 
     def _close_in(self, full: Sample, start: Point) -> Status:
         """Alternate between exploiting the bounds known so far and pricing the fleet that they suggest."""
@@ -91,7 +92,7 @@ class Benders:
             if relative_gap(self.lower, self.best.cost) <= self.effort.gap:
                 return Status.OPTIMAL
             if self.spent():
-                return Status.TIME_LIMIT
+                return self.cut_short()
             self.cut(recourse, full)
 
     def descend(
@@ -110,7 +111,7 @@ class Benders:
             if relative_gap(self.lower, best.cost) <= gap:
                 return Status.OPTIMAL, best
             if self.spent():
-                return Status.TIME_LIMIT, best
+                return self.cut_short(), best
             self.cut(recourse, sample)
 
     def price(self, trial: np.ndarray, sample: Sample) -> Recourse:
@@ -146,6 +147,10 @@ class Benders:
         """Whether time or iterations are over, or somebody asked to stop."""
         over = self.left <= 0 or self.iterations >= self.effort.iterations
         return over or self.effort.stop()
+
+    def cut_short(self) -> Status:
+        """Why a solve ends before its bounds meet."""
+        return Status.INTERRUPTED if self.effort.stop() else Status.TIME_LIMIT
 
     @property
     def left(self) -> float:

@@ -1,7 +1,9 @@
 """Throughput and power of systems under workloads, from the serving model instead of a table.
 
 This is the one place where a fleet meets the chain: for every system and workload that name catalogue entries
-the cheapest layout and load within the workload's objectives gives one row of the throughput table.
+the cheapest layout and load within the workload's objectives gives one row of the throughput table. Work is
+output tokens; their input comes with them, as the workload's lengths say. Folders keep the table, so that
+planning need not ask again: `python -m clustermodel.fleet.coefficients FOLDER` writes it.
 """
 
 import math
@@ -18,6 +20,7 @@ from clustermodel.fleet.naming import Tables
 from clustermodel.fleet.schema import SETTINGS
 
 SOURCE = "clustermodel"
+COLUMNS = ["system", "workload", "throughput [token/s]", "power [W]", "source", "confidence", "note"]
 MILLISECONDS = 1000.0
 
 
@@ -26,19 +29,29 @@ def throughput_rows(tables: Tables, catalog: Catalog) -> pd.DataFrame:
     systems, workloads = tables.frames["systems"], tables.frames["workloads"]
     rows = [
         answer
-        for system in systems.to_dict("records")
-        for workload in workloads.to_dict("records")
+        for _, system in systems.iterrows()
+        for _, workload in workloads.iterrows()
         if system["catalog"] and workload["model"]
         if (answer := _row(catalog, system, workload)) is not None
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(catalog: Catalog, system: dict, workload: dict) -> dict[str, object] | None:
+def renewed(tables: Tables, catalog: Catalog, written: pd.DataFrame | None) -> pd.DataFrame:
+    """The throughput table of the serving model as it is now, with the rows that come from elsewhere."""
+    rows = throughput_rows(tables, catalog)
+    if written is None:
+        return rows
+    own = written["source"] != SOURCE if "source" in written else pd.Series(True, index=written.index)
+    return pd.concat([rows.astype(str), written[own]]).fillna("").reset_index(drop=True)
+
+
+def _row(catalog: Catalog, system: pd.Series, workload: pd.Series) -> dict[str, object] | None:
     finite = lambda seconds: seconds * MILLISECONDS if math.isfinite(seconds) else None
     question = Question(
         system=system["catalog"],
         model=workload["model"],
+        engine=workload["engine"],
         workload=workload["lengths"],
         precision=workload["precision"] or None,
         max_ttft_ms=finite(workload["max_ttft"]),
@@ -48,16 +61,23 @@ def _row(catalog: Catalog, system: dict, workload: dict) -> dict[str, object] | 
         answer = cost(catalog, question)
     except InfeasibleError:
         return None
-    count = float(catalog.entry("systems", system["catalog"]).spec.count)
-    used = count // answer["n_accelerators"] * answer["n_accelerators"]  # replicas are whole
-    return {
-        "system": system["system"],
-        "workload": workload["workload"],
-        "throughput [token/s]": round(answer["output_tok_s_per_accelerator"] * used, 1),
-        "power [W]": round(answer["it_w_per_accelerator"] * count),
-        "source": SOURCE,
-        "confidence": "derived",
-    }
+    spec = catalog.entry("systems", system["catalog"]).spec
+    count, used = float(spec.count), in_use(float(spec.count), answer["n_accelerators"])
+    idle = (count - used) * float(spec.accelerator.idle_power)
+    numbers = (answer["output_tok_s_per_accelerator"] * used, answer["it_w_per_accelerator"] * used + idle)
+    layout = " ".join(f"{axis}{n}" for axis, n in answer["layout"].items() if n > 1) or "tp1"
+    note = f"{layout}, {answer['concurrency']:g} in flight, {answer['binding_limit']}"
+    rounded = (round(numbers[0], 1), round(numbers[1]))
+    return dict(
+        zip(COLUMNS, (system["system"], workload["workload"], *rounded, SOURCE, "derived", note), strict=True)
+    )
+
+
+def in_use(count: float, replica: float) -> float:
+    """Accelerators of a system that whole replicas occupy; a replica larger than a system is shared out."""
+    if replica <= count:
+        return count // replica * replica
+    return replica / math.ceil(replica / count)
 
 
 def write_throughput(folder: Path, catalog: Catalog | None = None) -> Path:

@@ -7,21 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from clustermodel.catalog import ConfigError, did_you_mean, mistakes, read_toml, read_written
+from clustermodel.catalog import ConfigError, Written, did_you_mean, mistakes, read_toml, read_written
 from clustermodel.fleet.schema import PROVENANCE, REQUIRED, SETTINGS, TABLES, Column
 
 FIRST_LINE = 2  # of data in a CSV file, as editors count
+Given = tuple[str, str, Written]
+"""Entry, field and number as it was written."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Folder:
-    """The raw content of a fleet folder; `sources` are the keys that its numbers name, `guesses` those assumed."""
+    """The raw content of a fleet folder; `numbers` are those with a source, for a CSV file one for each source."""
 
     path: Path
     settings: dict[str, Any]
     tables: dict[str, pd.DataFrame]
-    sources: tuple[str, ...]
-    guesses: tuple[str, ...]
+    numbers: tuple[Given, ...]
 
 
 def read_folder(path: Path) -> Folder:
@@ -36,18 +37,16 @@ def read_folder(path: Path) -> Folder:
         written, listed = path / f"{name}.toml", path / f"{name}.csv"
         if written.exists():
             work = str(settings["work_unit"])
-            tables[name], sources = _from_toml(name, read_toml(written), work, problems)
-            used += sources
+            tables[name], more = _from_toml(name, read_toml(written), work, problems)
+            used += more
         elif listed.exists():
             tables[name] = _from_csv(listed)
-            used += _provenance(tables[name])
+            used += _provenance(name, tables[name])
         elif name in REQUIRED:
             problems.append(f"{name}.csv: missing; a fleet needs {', '.join(REQUIRED)}")
     if problems:
         raise ConfigError("\n  ".join([f"{path.name}:", *problems]))
-    sources = tuple(dict.fromkeys(source for source, _ in used if source))
-    guesses = tuple(dict.fromkeys(source for source, sure in used if source and not sure))
-    return Folder(path, settings, tables, sources, guesses)
+    return Folder(path, settings, tables, tuple(used))
 
 
 def _strangers(path: Path) -> Iterator[str]:
@@ -56,7 +55,7 @@ def _strangers(path: Path) -> Iterator[str]:
             yield f"{file.name}: not a table of a fleet{did_you_mean(file.stem, TABLES)}"
 
 
-def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any], list[tuple[str, bool]]]:
+def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any], list[Given]]:
     settings, used = {}, []
     for key in rows.keys() - SETTINGS.keys():
         problems.append(f"fleet.toml: {key}: not a setting{did_you_mean(key, SETTINGS)}")
@@ -66,8 +65,8 @@ def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any]
                 problems.append(f"fleet.toml: {key}: missing; {rule.doc}")
             settings[key] = rule.default
         elif rule.unit is not None:
-            settings[key], source = _written(f"fleet.toml: {key}", rows[key], rule.unit, problems)
-            used += source
+            settings[key], more = _written(("fleet.toml", key), rows[key], rule.unit, problems)
+            used += more
         elif rule.choices and rows[key] not in rule.choices:
             names = ", ".join(str(choice).lower() for choice in rule.choices)
             problems.append(f"fleet.toml: {key}: {rows[key]!r} is none of {names}")
@@ -77,18 +76,18 @@ def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any]
 
 
 def _written(
-    where: str, row: Any, unit: str, problems: list[str], least: float = 0.0
-) -> tuple[float, list[tuple[str, bool]]]:
+    where: tuple[str, str], row: Any, unit: str, problems: list[str], least: float = 0.0
+) -> tuple[float, list[Given]]:
     if wrong := list(mistakes(row, unit, least)):
-        problems.extend(f"{where}: {problem}" for problem in wrong)
+        problems.extend(f"{where[0]}: {where[1]}: {problem}" for problem in wrong)
         return float("nan"), []
     number = read_written(row)
-    return number.si(unit), [(number.source, number.confidence not in ("estimate", "assumption"))]
+    return number.si(unit), [(*where, number)]
 
 
 def _from_toml(
     name: str, rows: dict[str, Any], work: str, problems: list[str]
-) -> tuple[pd.DataFrame, list[tuple[str, bool]]]:
+) -> tuple[pd.DataFrame, list[Given]]:
     """One row per table of the file, numbers in SI; the table `default` fills in the others."""
     schema, used, made = TABLES[name], [], []
     key = next(iter(schema))
@@ -99,23 +98,23 @@ def _from_toml(
             continue
         values: dict[str, Any] = {key: label}
         for field, value in {**defaults, **row}.items():
-            where = f"{name}.toml: {label}.{field}"
+            where = (f"{name}.toml", f"{label}.{field}")
             column = schema.get(field)
             if column is None:
-                problems.append(f"{where}: not a field{did_you_mean(field, schema)}")
+                problems.append(f"{where[0]}: {where[1]}: not a field{did_you_mean(field, schema)}")
             else:
-                values[field], sources = _field(where, value, column, work, problems)
-                used += sources
+                values[field], more = _field(where, value, column, work, problems)
+                used += more
         made.append(values)
     return pd.DataFrame(made, index=pd.Index([*rows])), used
 
 
 def _field(
-    where: str, value: Any, column: Column, work: str, problems: list[str]
-) -> tuple[Any, list[tuple[str, bool]]]:
+    where: tuple[str, str], value: Any, column: Column, work: str, problems: list[str]
+) -> tuple[Any, list[Given]]:
     if column.unit is None:
         if not isinstance(value, str):
-            problems.append(f"{where}: expected a text, got {value!r}")
+            problems.append(f"{where[0]}: {where[1]}: expected a text, got {value!r}")
         return value, []
     return _written(where, value, column.unit.replace("{work}", work), problems, column.least)
 
@@ -129,8 +128,9 @@ def _from_csv(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _provenance(frame: pd.DataFrame) -> list[tuple[str, bool]]:
+def _provenance(name: str, frame: pd.DataFrame) -> list[Given]:
+    """Each source and confidence of a CSV file once; its numbers are in the file."""
     if not {"source", "confidence"} <= set(frame.columns) & set(PROVENANCE):
         return []
-    pairs = frame[["source", "confidence"]].drop_duplicates()
-    return [(source, sure not in ("estimate", "assumption")) for source, sure in pairs.to_numpy()]
+    pairs = frame[["source", "confidence"]].drop_duplicates().to_numpy()
+    return [(f"{name}.csv", "", Written(None, source, sure)) for source, sure in pairs if source]

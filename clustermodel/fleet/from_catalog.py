@@ -7,12 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clustermodel.catalog import Catalog, load_catalog
+from clustermodel.catalog import Catalog, Written, load_catalog
 from clustermodel.fleet.naming import Tables
 from clustermodel.fleet.schema import TABLES
 from clustermodel.physics.facility import provisioned_power
 from clustermodel.specs import Site, System, Terms
 from clustermodel.units import SECONDS_PER_YEAR
+
+_USED = {
+    "systems": (
+        "price", "count", "max_power", "accelerator.provisioned_power", "accelerator.idle_power",
+        "chassis.fixed_power",
+    ),
+    "sites": ("electricity", "pue", "carbon", "facility_capex", "facility_life"),
+    "prices": ("price_factor", "network_fraction", "maintenance_fraction", "life"),
+}  # fmt: skip
+"""Fields of the catalogue that `system_numbers` and `site_numbers` read."""
 
 
 def filled(tables: Tables, catalog: Catalog | None) -> Tables:
@@ -37,6 +47,26 @@ def filled(tables: Tables, catalog: Catalog | None) -> Tables:
     ]
     frames = tables.frames | {"systems": systems.assign(vendor=vendors), "sites": sites}
     return dataclasses.replace(tables, frames=frames)
+
+
+def catalog_numbers(
+    raw: dict[str, pd.DataFrame], terms: str, catalog: Catalog
+) -> Iterator[tuple[str, str, Written]]:
+    """Entry, field and number of what the catalogue fills in for the tables of a folder."""
+    named = [(kind, name) for kind in ("systems", "sites") for name in _named(raw, kind)]
+    if any(kind == "systems" for kind, _ in named):
+        named.append(("prices", terms))
+    for kind, name in named:
+        entry = catalog.entry(kind, name)
+        for field in _USED[kind]:
+            if field in entry.provenance:
+                yield f"{kind}/{entry.slug}", field, entry.provenance[field]
+
+
+def _named(raw: dict[str, pd.DataFrame], table: str) -> list[str]:
+    frame = raw.get(table, pd.DataFrame())
+    cells = frame["catalog"].dropna() if "catalog" in frame else []
+    return [name for name in dict.fromkeys(cells) if name]
 
 
 def _site_rows(catalog: Catalog, sites: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:

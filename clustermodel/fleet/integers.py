@@ -45,7 +45,7 @@ class WholeSystems:
         while not self.done():
             self.search(self.program.lower, self.program.upper, np.inf, self.benders.effort.gap / 2)
         closed = self.gap <= self.benders.effort.gap
-        solution = self.benders.solution(Status.OPTIMAL if closed else self._cut_short())
+        solution = self.benders.solution(Status.OPTIMAL if closed else self.benders.cut_short())
         return dataclasses.replace(solution, prices=self.prices)
 
     def round(self) -> None:
@@ -96,6 +96,3 @@ class WholeSystems:
     def done(self) -> bool:
         """Whether the gap is closed or the effort is spent."""
         return self.gap <= self.benders.effort.gap or self.benders.spent()
-
-    def _cut_short(self) -> Status:
-        return Status.INTERRUPTED if self.benders.effort.stop() else Status.TIME_LIMIT

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clustermodel.catalog import CONFIGS, Catalog, ConfigError, did_you_mean, load_catalog
+from clustermodel.catalog import CONFIGS, Catalog, ConfigError, did_you_mean, load_catalog, read_toml
 from clustermodel.fleet.build import build, tidy
 from clustermodel.fleet.folder import Folder, read_folder
 from clustermodel.fleet.problem import FleetProblem
@@ -14,6 +14,12 @@ def shipped(catalog: Catalog | None = None) -> dict[str, Path]:
     roots = catalog.folders if catalog else (CONFIGS,)
     found = [path.parent for root in reversed(roots) for path in (root / "fleets").glob("*/fleet.toml")]
     return {path.name: path for path in sorted(found)}
+
+
+def listed(catalog: Catalog | None = None) -> list[dict[str, str]]:
+    """Name and question of every shipped problem."""
+    rows = {name: read_toml(path / "fleet.toml") for name, path in shipped(catalog).items()}
+    return [{"name": name, "question": str(row.get("question", ""))} for name, row in rows.items()]
 
 
 def find(name: Path | str, catalog: Catalog | None = None) -> Folder:
@@ -30,14 +36,19 @@ def find(name: Path | str, catalog: Catalog | None = None) -> Folder:
     return read_folder(known[str(name)])
 
 
-def problem_of(folder: Folder, catalog: Catalog | None = None) -> FleetProblem:
-    """The problem that a folder describes; the serving model fills in a missing throughput table."""
+def problem_of(folder: Folder, catalog: Catalog | None = None, anew: bool = False) -> FleetProblem:
+    """The problem that a folder describes.
+
+    The serving model fills in a missing throughput table; `anew` asks it also for the rows of the table that
+    name it as their source.
+    """
     tables = dict(folder.tables)
-    if "throughput" not in tables:
-        from clustermodel.fleet.coefficients import throughput_rows
+    written = tables.get("throughput")
+    if written is None or anew:
+        from clustermodel.fleet.coefficients import renewed
 
         tidied = tidy({key: rule.default for key, rule in SETTINGS.items()} | folder.settings, tables)
-        tables["throughput"] = throughput_rows(tidied, catalog or load_catalog())
+        tables["throughput"] = renewed(tidied, catalog or load_catalog(), written)
     return build(folder.settings, tables, catalog)
 
 

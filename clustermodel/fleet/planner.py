@@ -43,15 +43,25 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
     program = two_stage(problem)
     _refuse_free_money(problem, program)
     with interruptible() as stop:
-        effort = Effort(options.gap, options.seconds, stop=stop, watcher=options.watcher)
+        watcher = _in_units(options.watcher, program)
+        effort = Effort(options.gap, options.seconds, stop=stop, watcher=watcher)
         solution = solved(program, options.method, options.oracle, effort)
     if solution.status is Status.INFEASIBLE:
         raise InfeasibleError(_why_not(problem, program))
     if solution.prices is None or not np.isfinite(solution.upper):
-        raise InfeasibleError(f"no plan found: {solution.status.value}; allow more time or a larger gap")
+        raise InfeasibleError(
+            f"no plan found: {solution.status.value}; allow more time or fractions of systems"
+        )
     made = Plan(problem, program, solution)
     _refuse_breach(made)
     return made
+
+
+def _in_units(watcher: Watcher, program: TwoStage) -> Watcher:
+    """Tell of bounds in the unit of the objective, as the plan will have them."""
+    money, constant = program.scale.money, program.constant
+    real = lambda bound: (bound + constant) * money
+    return lambda p: watcher(dataclasses.replace(p, lower=real(p.lower), upper=real(p.upper)))
 
 
 def _need_float64() -> None:

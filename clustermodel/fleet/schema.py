@@ -73,6 +73,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "must_serve": Column("", "share of the demand that has to be met", 0.0, most=1.0),
         "model": _name("model of the catalogue, for throughput from the serving model", ANY),
         "lengths": _name("workload of the catalogue: lengths and hit rate of its requests", "chat-1k"),
+        "engine": _name("serving engine of the catalogue", "vllm"),
         "precision": _name("number format of the weights", ANY),
         "max_ttft": Column("s", "objective on the time to first token", math.inf),
         "max_tpot": Column("s", "objective on the time per output token", math.inf),

@@ -48,7 +48,7 @@ class Solution:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a solve stands: bounds in scaled money."""
+    """Where a solve stands: bounds in scaled money within solvers, in the objective's unit for watchers outside."""
 
     phase: str
     iteration: int

@@ -24,6 +24,16 @@ def figure(value: Any) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def short(value: float | None, digits: int = DIGITS) -> str:
+    """A large figure in engineering form: `14.2e9 -> "14.2 G"`."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    for scale, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
+        if abs(value) >= scale:
+            return f"{value / scale:#.{digits}g}".rstrip(".") + letter
+    return figure(value)
+
+
 def count(value: float | None) -> str:
     """A count or a length: whole numbers without decimals, `96.0 -> "96"`."""
     whole = value is not None and math.isfinite(value) and float(value).is_integer()

@@ -11,6 +11,7 @@ from rich.text import Text
 from clustermodel.report.cost import screen
 from clustermodel.report.entries import entry, sources
 from clustermodel.report.figures import count, words
+from clustermodel.report.fleet import proven
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.risk import tails
@@ -29,6 +30,7 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "validate": scores,
     "bench-model": cases,
     "risk": tails,
+    "fleet": proven,
 }
 _AS_WRITTEN = ("year",)
 """Numbers that are names: no thousands, no rounding."""
