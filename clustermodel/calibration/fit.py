@@ -29,6 +29,16 @@ _GROUP = ["model", "system", "engine", "precision"]
 
 
 @dataclasses.dataclass(frozen=True)
+class Training:
+    """Rows to learn from and what they measured; it is built once, and fitted as often as one likes."""
+
+    catalog: Catalog
+    how: Mapping[str, Any]
+    rows: pd.DataFrame
+    targets: Mapping[str, Target]
+
+
+@dataclasses.dataclass(frozen=True)
 class Fitted:
     """The table after all stages, and how each stage came out."""
 
@@ -87,13 +97,10 @@ def stage_terms(stage: Mapping[str, Any], row_groups: Sequence[Mapping[str, Grou
     return tuple(terms)
 
 
-def stage_problem(
-    catalog: Catalog, table: CoefficientTable, stage: Mapping[str, Any], targets: Sequence[Target]
-) -> Problem:
+def stage_problem(training: Training, table: CoefficientTable, stage: Mapping[str, Any]) -> Problem:
     """The least-squares problem of one stage, which starts from `table` and the centres of its priors."""
-    how = settings(catalog)
-    rows = pd.concat([each.rows for each in targets])
-    row_levels = levels(catalog, rows)
+    how, targets = training.how, [training.targets[name] for name in stage["targets"]]
+    row_levels = levels(training.catalog, pd.concat([each.rows for each in targets]))
     start = np.stack([table.links(level) for level in row_levels])
     for row in stage["shared"]:
         for name in row["names"]:
@@ -108,7 +115,7 @@ def stage_problem(
 
 
 def updated(table: CoefficientTable, stage: Mapping[str, Any], solution: Solution) -> CoefficientTable:
-    """The table with what a stage found: shared values replaced, effects added."""
+    """The table with what a stage found: shared values replaced, effects added to those it started from."""
     centres = {name: row["centre"] for row in stage["shared"] for name in row["names"]}
     shared, effects = dict(table.shared), {group: dict(shifts) for group, shifts in table.effects.items()}
     found = zip(solution.terms, solution.shifts, solution.deviations, strict=True)
@@ -116,26 +123,34 @@ def updated(table: CoefficientTable, stage: Mapping[str, Any], solution: Solutio
         if not term.group:
             shared[term.name] = Shared(centres[term.name] + float(shift), float(deviation))
         else:
-            effects.setdefault(term.group, {})[term.name] = float(shift)
+            mine = effects.setdefault(term.group, {})
+            mine[term.name] = mine.get(term.name, 0.0) + float(shift)
     return dataclasses.replace(table, shared=shared, effects=effects)
 
 
-def fit(catalog: Catalog, only: Sequence[str] = ()) -> Fitted:
-    """Run all stages (or those named in `only`, on top of the shipped values)."""
-    how, rows, shipped = settings(catalog), fit_rows(catalog), load_table(catalog)
-    triples = read_observations(catalog, None, READERS)[["system", "model", "engine"]]
-    measured = frozenset(map(tuple, triples.drop_duplicates().to_numpy()))
-    wanted = [stage for stage in how["stage"] if not only or stage["name"] in only]
-    table = dataclasses.replace(
-        shipped, effects=shipped.effects if only else {}, measured=measured, title=how["title"]
-    )
-    cache: dict[str, Target] = {}
+def training(catalog: Catalog) -> Training:
+    """The shipped rows, and their predictions as functions of the coefficients."""
+    how, rows = settings(catalog), fit_rows(catalog)
+    names = dict.fromkeys(name for stage in how["stage"] for name in stage["targets"])
+    return Training(catalog, how, rows, {name: target(catalog, rows, name) for name in names})
+
+
+def triples(rows: pd.DataFrame) -> frozenset[tuple[str, str, str]]:
+    """Every (system, model, engine) that occurs."""
+    return frozenset(map(tuple, rows[["system", "model", "engine"]].drop_duplicates().to_numpy()))
+
+
+def fit(data: Training, kept: pd.Series | None = None, near: Fitted | None = None) -> Fitted:
+    """Run all stages, on the rows that `kept` says (by index; all without it); `near` is where to start."""
+    shipped = load_table(data.catalog)
+    measured = read_observations(data.catalog, None, READERS) if kept is None else data.rows[kept]
+    table = dataclasses.replace(shipped, effects={}, measured=triples(measured), title=data.how["title"])
     stages = {}
-    for stage in wanted:
-        for name in stage["targets"]:
-            cache.setdefault(name, target(catalog, rows, name))
-        problem = stage_problem(catalog, table, stage, [cache[name] for name in stage["targets"]])
-        solution = solve(problem)
+    for stage in data.how["stage"]:
+        problem = stage_problem(data, table, stage)
+        index = np.concatenate([each.rows.index for each in problem.targets])
+        start = near.stages[stage["name"]][1].shifts if near else None
+        solution = solve(problem, None if kept is None else kept[index].to_numpy(), start)
         table = updated(table, stage, solution)
         stages[stage["name"]] = (problem, solution)
     return Fitted(table, stages)
@@ -167,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--configs", type=Path, action="append", default=[], help="own configs folder")
     asked = parser.parse_args(argv)
     jax.config.update("jax_enable_x64", True)
-    fitted = fit(load_catalog(asked.configs))
+    fitted = fit(training(load_catalog(asked.configs)))
     print(report(fitted))
     if asked.out:
         notes = {"title": fitted.table.title, "source": "configs/measurements/serving.csv"}
