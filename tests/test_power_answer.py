@@ -80,3 +80,10 @@ def test_boards_that_nobody_fitted_say_what_their_coefficients_rest_on(system):
     assert found["power_basis"] in ("transferred", "prior")
     low, high = found["uncertainty"]["power_w_per_accelerator"]
     assert low < found["power_w_per_accelerator"] <= high
+
+
+def test_a_thinly_measured_board_says_how_far_unseen_models_are_off():
+    found = power(CATALOG, dataclasses.replace(ASKED, system="mi355x", max_tpot_ms=None, concurrency=64.0))
+    said = found["uncertainty"]
+    assert said["relative_error"] == pytest.approx(0.216)
+    assert "median 15 %" in said["measured_on"]

@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 
 from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
 from clustermodel.chain import Question, cost
+from clustermodel.physics.power import executed_work
 from clustermodel.physics.tiers import (
     densest_first,
     most_reads,
@@ -23,6 +24,7 @@ from clustermodel.physics.tiers import (
     serial_time,
     swept_time,
 )
+from clustermodel.physics.work import Tokens
 from clustermodel.serving.memory import memory_use
 from clustermodel.serving.placement import KINDS, in_tiers, placed, running, stored_bytes, touched_share
 from clustermodel.serving.resources import resources
@@ -192,6 +194,20 @@ def test_what_the_nearest_tier_cannot_hold_is_read_at_the_far_tiers_rate():
         if kind != "embedding"
     )
     assert float(seconds) == pytest.approx(float(expected), rel=1e-4)  # all but the embedding's single row
+
+
+@pytest.mark.parametrize("near", [50e9, 500e9])
+def test_a_board_works_for_the_reads_of_its_nearest_tier_alone(near):
+    load = worlds.load(concurrency=1.0, isl=128.0, osl=128.0)
+    replica = placed(in_tiers(two_tiers(near=near)), load)
+    zero = jnp.zeros(())
+    tokens = Tokens(jnp.ones(()), zero, load.context, load.prefill_context)
+    traffic = executed_work(replica, tokens, zero).traffic
+    read = replica.placement.read
+    assert (float(read[1]) > float(read[0]) / 10) == (near < 100e9)
+    assert float(traffic) == pytest.approx(
+        float(read[0]) / 4e12, rel=1e-4
+    )  # all but the embedding's single row
 
 
 def test_experts_lie_farther_than_what_every_token_reads():

@@ -24,6 +24,7 @@ class BoardModel:
     coefficients: BoardPower
     basis: Basis
     spread: float
+    spread_of: str  # what that error was measured on
     provenance: Mapping[str, Written]
 
 
@@ -72,16 +73,17 @@ def board_model(catalog: Catalog, accelerator: str, generation: str, tdp: float)
     fitted = fitted_tables(catalog).values()
     for table in fitted:
         if accelerator in table["accelerators"]:
-            numbers = _numbers(table, BoardPower)
-            return BoardModel(_scaled(numbers, 1.0), "fitted", written_number(table["spread"], ""), numbers)
+            return _board(table, 1.0, "fitted", table["spread"])
     for table in fitted:
         if generation.lower() == table["generation"]:
-            numbers = _numbers(table, BoardPower)
             factor = tdp / written_number(table["tdp"], "W")
-            spread = written_number(tables["transfer"]["spread"], "")
-            return BoardModel(_scaled(numbers, factor), "transferred", spread, numbers)
-    numbers = _numbers(tables["prior"], BoardPower)
-    return BoardModel(_scaled(numbers, tdp), "prior", written_number(tables["prior"]["spread"], ""), numbers)
+            return _board(table, factor, "transferred", tables["transfer"]["spread"])
+    return _board(tables["prior"], tdp, "prior", tables["prior"]["spread"])
+
+
+def _board(table: Mapping[str, Any], factor: float, basis: Basis, spread: Mapping[str, Any]) -> BoardModel:
+    numbers = _numbers(table, BoardPower)
+    return BoardModel(_scaled(numbers, factor), basis, written_number(spread, ""), spread["note"], numbers)
 
 
 def board_coefficients(catalog: Catalog, accelerator: str, generation: str, tdp: float) -> BoardPower:

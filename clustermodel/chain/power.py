@@ -190,8 +190,11 @@ def _dollars(setup: Setup, choice: Choice, capped: CappedPoint) -> np.ndarray:
     return np.asarray(jax.vmap(lambda each: usd_per_token(each, price, evaluation.carried))(capped))
 
 
-def _uncertainty(setup: Setup, watts: dict[str, Any]) -> dict[str, list[float]]:
-    """[p10, p90] of board power from the error on unseen models; its joules at the throughput predicted."""
+def _uncertainty(setup: Setup, watts: dict[str, Any]) -> dict[str, Any]:
+    """[p10, p90] of board power from the error on unseen models, and what that error was measured on.
+
+    Joules are those at the throughput predicted.
+    """
     spread = setup.board.spread * P90_DEVIATIONS / _P95_DEVIATIONS
     mean, cap = watts["power_w_per_accelerator"], float(setup.money.board.cap)
     low, high = mean * (1 - spread), min(mean * (1 + spread), cap)
@@ -199,4 +202,6 @@ def _uncertainty(setup: Setup, watts: dict[str, Any]) -> dict[str, list[float]]:
     return {
         "power_w_per_accelerator": [low, high],
         "board_joules_per_output_token": [low * joules, high * joules],
+        "relative_error": setup.board.spread,
+        "measured_on": setup.board.spread_of,
     }

@@ -71,5 +71,16 @@ class Deployment(eqx.Module):
     def read_rate(self, kind: str) -> Scalar:
         """Bandwidth at which dense weights, experts, head or cache are read where they lie (B/s)."""
         if self.placement is None:
-            return self.accelerator.hbm_bandwidth * self.accelerator.memory.efficiency[..., 0]
+            return self._near_rate
         return getattr(self.placement, kind).rate
+
+    def near_share(self, kind: str) -> Scalar:
+        """Seconds that the nearest tier, at its own rate, works in a second of reading data of a kind."""
+        if self.placement is None:
+            return jnp.ones_like(self._near_rate)
+        where = getattr(self.placement, kind)
+        return where.near * where.rate / self._near_rate
+
+    @property
+    def _near_rate(self) -> Scalar:
+        return self.accelerator.hbm_bandwidth * self.accelerator.memory.efficiency[..., 0]

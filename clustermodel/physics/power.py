@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from clustermodel._types import Scalar
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.transformer import expert_coverage, weights
-from clustermodel.physics.work import Demand, Tokens, rank_tokens, work
+from clustermodel.physics.work import Demand, Tokens, Work, rank_tokens, work
 from clustermodel.specs import quantity
 
 
@@ -49,16 +49,26 @@ class Utilisation(eqx.Module):
 def executed_work(deployment: Deployment, tokens: Tokens, padding_rows: Scalar) -> Demand:
     """Work of one iteration as the accelerator executes it, padding included (s at peak rates).
 
+    Traffic is that of the nearest tier, which the board's power covers; farther tiers have a power of their own
+    (`chassis.memory_power`).
+
     Products with routed experts come in tiles: each touched expert multiplies `padding_rows` more rows than it
     was sent, twice as many with 8-bit weights, whose block-scaled kernels align every expert to 128 rows [docs
     of DeepGEMM: contiguous grouped layout]. They do no useful work and draw power all the same:
     2 rows params coverage / rate.
     """
-    d, need = deployment, work(deployment, tokens).total
+    d, need = deployment, work(deployment, tokens)
     touched = expert_coverage(d.model, rank_tokens(d, tokens), d.coefficients.coverage_skew)
     rows = padding_rows * jnp.where(d.formats.expert_bytes == 1, 2.0, 1.0)
     padding = 2 * rows * touched * weights(d.model).experts / d.layout.stage / d.formats.expert_rate
-    return Demand(need.traffic, need.arithmetic + padding)
+    return Demand(near_traffic(d, need), need.total.arithmetic + padding)
+
+
+def near_traffic(deployment: Deployment, need: Work) -> Scalar:
+    """Seconds in which the nearest tier is read at its peak, of all traffic of an iteration."""
+    parts = {"dense": need.dense, "experts": need.experts, "head": need.head, "cache": need.attention}
+    near = (part.traffic * deployment.near_share(kind) for kind, part in parts.items())
+    return sum(near, need.prefill_attention.traffic)
 
 
 def uncapped_power(

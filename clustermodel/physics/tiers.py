@@ -30,6 +30,7 @@ class ReadRate(eqx.Module):
 
     rate: Scalar  # B/s
     far: Scalar  # share of its read time
+    near: Scalar  # share of its bytes that the nearest tier gives
 
 
 class Placement(eqx.Module):

@@ -17,7 +17,7 @@ KINDS = ("dense", "head", "cache", "experts", "embedding")
 def in_tiers(deployment: Deployment) -> Deployment:
     """The same replica, its running data free to live in farther tiers; `placed` then says where."""
     rate = deployment.accelerator.hbm_bandwidth
-    near = ReadRate(rate, jnp.zeros_like(rate))
+    near = ReadRate(rate, jnp.zeros_like(rate), jnp.ones_like(rate))
     none = jnp.zeros_like(deployment.accelerator.memory.capacity)
     placement = Placement(near, near, near, near, jnp.zeros_like(rate), none, none)
     return eqx.tree_at(lambda d: d.placement, deployment, placement, is_leaf=lambda leaf: leaf is None)
@@ -105,7 +105,10 @@ def _placement(deployment: Deployment, load: Load, use: MemoryUse, capacity: Tie
         total = jnp.where(some, jnp.sum(spent), 1.0)
         own = jnp.where(some, jnp.sum(row) / total / stretch, rate[0])
         far = jnp.where(some, jnp.sum(spent[1:]) / total, 0.0)
-        return ReadRate(jnp.where(spilled, own, rate[0]), jnp.where(spilled, far, 0.0))
+        near = jnp.where(some, row[0] / jnp.where(some, jnp.sum(row), 1.0), 1.0)
+        return ReadRate(
+            jnp.where(spilled, own, rate[0]), jnp.where(spilled, far, 0.0), jnp.where(spilled, near, 1.0)
+        )
 
     dense, experts, head, cache = (reading(kind) for kind in ("dense", "experts", "head", "cache"))
     beyond = jnp.sum(capacity[1:])
