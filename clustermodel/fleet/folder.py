@@ -46,7 +46,8 @@ def read_folder(path: Path) -> Folder:
             problems.append(f"{name}.csv: missing; a fleet needs {', '.join(REQUIRED)}")
     if problems:
         raise ConfigError("\n  ".join([f"{path.name}:", *problems]))
-    return Folder(path, settings, tables, tuple(used))
+    numbers = {(entry, field, number.source): (entry, field, number) for entry, field, number in used}
+    return Folder(path, settings, tables, tuple(numbers.values()))
 
 
 def _strangers(path: Path) -> Iterator[str]:
@@ -67,12 +68,47 @@ def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any]
         elif rule.unit is not None:
             settings[key], more = _written(("fleet.toml", key), rows[key], rule.unit, problems)
             used += more
+        elif key == "blocks":
+            settings[key], more = _blocks(rows[key], problems)
+            used += more
+        elif problem := _misfit(rows[key], rule.default):
+            problems.append(f"fleet.toml: {key}: {problem}")
+            settings[key] = rule.default
         elif rule.choices and rows[key] not in rule.choices:
             names = ", ".join(str(choice).lower() for choice in rule.choices)
             problems.append(f"fleet.toml: {key}: {rows[key]!r} is none of {names}")
         else:
             settings[key] = rows[key]
     return settings, used
+
+
+def _misfit(value: Any, default: object) -> str:
+    """What is wrong with a plain setting; periods are the one list."""
+    if default is None:
+        good = isinstance(value, list) and value and len(set(map(str, value))) == len(value)
+        return "" if good else "expected the names of the periods in order, each once, at least one"
+    if isinstance(default, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else f"expected a number, got {value!r}"
+    same = isinstance(value, type(default))
+    return (
+        "" if same else f"expected {'true or false' if default in (True, False) else 'a text'}, got {value!r}"
+    )
+
+
+def _blocks(rows: Any, problems: list[str]) -> tuple[list[dict[str, Any]], list[Given]]:
+    """Load blocks with plain numbers: name, share of the time, load over the mean."""
+    made, used = [], []
+    for index, row in enumerate(rows if isinstance(rows, list) else [rows]):
+        where = f"blocks[{index}]"
+        if not isinstance(row, dict) or row.keys() - {"load"} != {"name", "share"}:
+            problems.append(f"fleet.toml: {where}: expected name, share and load, got {row!r}")
+            continue
+        made.append({"name": str(row["name"])})
+        for field in [field for field in row if field != "name"]:
+            made[-1][field], more = _written(("fleet.toml", f"{where}.{field}"), row[field], "", problems)
+            used += more
+    return made, used
 
 
 def _written(
@@ -98,7 +134,7 @@ def _from_toml(
             continue
         values: dict[str, Any] = {key: label}
         for field, value in {**defaults, **row}.items():
-            where = (f"{name}.toml", f"{label}.{field}")
+            where = (f"{name}.toml", f"{label if field in row else 'default'}.{field}")
             column = schema.get(field)
             if column is None:
                 problems.append(f"{where[0]}: {where[1]}: not a field{did_you_mean(field, schema)}")

@@ -14,7 +14,8 @@ from clustermodel.report.figures import count, figure, percent, short, words
 Record = Mapping[str, Any]
 
 MOST_ORDERS = 24
-MOST_PRICES = 12
+MOST_PRICES = 3
+"""Rows for each kind of limit."""
 NEGLIGIBLE_GAP = 1e-8
 WORTHLESS = 1e-9
 """Share of the largest shadow price of a unit below which one counts as none."""
@@ -106,10 +107,16 @@ def _worth(prices: Sequence[Record]) -> Iterator[RenderableType]:
     if not binding:
         return
     table = _numbers(_plain("limit that binds", "where", "period"), "one more is worth", "unit")
-    for row in sorted(binding, key=lambda row: (row["constraint"], -row["value"]))[:MOST_PRICES]:
-        where = " ".join(part for part in (row["site"], row["system"]) if part)
-        table.add_row(words(row["constraint"]), where, row["period"], short(row["value"]), row["unit"])
+    shown = 0
+    for kind in dict.fromkeys(row["constraint"] for row in binding):
+        mine = sorted((r for r in binding if r["constraint"] == kind), key=lambda r: -r["value"])[
+            :MOST_PRICES
+        ]
+        shown += len(mine)
+        for row in mine:
+            where = " ".join(part for part in (row["site"], row["system"]) if part)
+            table.add_row(words(kind), where, row["period"], short(row["value"]), row["unit"])
     yield table
-    hidden = len(binding) - MOST_PRICES
+    hidden = len(binding) - shown
     basis = "; prices of the relaxation with fractions" if prices[0]["basis"] == "lp_relaxation" else ""
-    yield Padding(Text(f"{f'{hidden} more bind' if hidden > 0 else 'no other binds'}{basis}"), (0, 0, 1, 2))
+    yield Padding(Text(f"{f'{hidden} more bind' if hidden else 'no other binds'}{basis}"), (0, 0, 1, 2))
