@@ -191,6 +191,7 @@ class Engine(eqx.Module):
     usable_fraction: Scalar = quantity("", "share of the memory left by driver and context", least=1e-6)
     workspace: Scalar = quantity("B", "activations, graphs and communication buffers")
     draft_acceptance: Scalar = quantity("", "chance that a drafted token is accepted", 0.7)
+    transfer_overlap: Scalar = quantity("", "share of a cache transfer hidden behind its prefill", 0.0)
     max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
     workspace_share: Scalar = quantity("", "most of an accelerator's memory that workspace takes", 1.0)
     offload: Scalar = quantity(
@@ -223,6 +224,7 @@ class Terms(eqx.Module):
     life: Scalar = quantity("s", "economic life of the system", least=1.0)
     residual_fraction: Scalar = quantity("", "resale value over purchase price", 0.0)
     price_factor: Scalar = quantity("", "volume price paid over the catalogue price", 1.0, least=1e-9)
+    memory_factor: Scalar = quantity("", "price of memory now over that in the catalogue's prices", 1.0)
     network_fraction: Scalar = quantity("", "scale-out network over system price", 0.0)
     maintenance_fraction: Scalar = quantity("", "annual maintenance over purchase price", 0.0)
     staff: Scalar = quantity("USD/W/s", "operations staff per W of IT power and second", 0.0)

@@ -15,6 +15,7 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
 from clustermodel.economics.annuity import annuity, discount, present_value
@@ -91,8 +92,18 @@ def running_cost(cost: HourCost) -> Scalar:
 
 
 def purchase_price(system: System, terms: Terms) -> Scalar:
-    """What the owner pays for one accelerator and its share of the system (USD), without scale-out network."""
-    return terms.price_factor * system.price / system.count
+    """What the owner pays for one accelerator and its share of the system (USD), without scale-out network.
+
+    P = f (P_system + (g - 1) P_memory) / n, with g the price of memory over that inside the catalogue's price.
+    """
+    moved = (terms.memory_factor - 1) * jnp.sum(memory_prices(system))
+    return terms.price_factor * (system.price + moved) / system.count
+
+
+def memory_prices(system: System) -> Float[Array, " tier"]:
+    """Part of a system's price that each of its memory tiers is (USD): bytes x price per byte x markup."""
+    memory = system.accelerator.memory
+    return system.count * memory.capacity * memory.price * system.memory_markup
 
 
 def straight_charge(terms: Terms) -> Scalar:
@@ -150,8 +161,9 @@ def provisioned_it_power(system: System, site: Site) -> Scalar:
 def holding_price(tier: MemoryTier, terms: Terms) -> Scalar:
     """Levelized cost of keeping one byte in a tier for a second that earns (USD/B/s).
 
-    h = p_byte f (crf (1 - RV (1 + r)^-n) + m) / (A u), with f the volume price over the catalogue price: the
+    h = p_byte g f (crf (1 - RV (1 + r)^-n) + m) / (A u), with f and g as in `purchase_price`: the
     byte's share of the system's `capital` and `maintenance` per earning second, not an addition to them.
     """
     charge = capital_charge(terms) + terms.maintenance_fraction / SECONDS_PER_YEAR
-    return tier.price * terms.price_factor * charge / (terms.availability * terms.utilisation)
+    price = tier.price * terms.memory_factor * terms.price_factor
+    return price * charge / (terms.availability * terms.utilisation)
