@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustermodel import __version__
 from clustermodel.cli import _output
-from clustermodel.cli._options import QUIET, SHARED, Argument, Flag, Option
+from clustermodel.cli._options import FORMATS, QUIET, SHARED, Argument, Flag, Option, shared
 
 if TYPE_CHECKING:
     from clustermodel.catalog import Catalog
@@ -29,8 +29,8 @@ class Ask:
     """What the user asked: the options that were given, the catalogue, and a voice on stderr."""
 
     def __init__(self, given: Mapping[str, Any], quiet: bool):
-        shared = {option.name for option in SHARED}
-        wanted = {k: v for k, v in given.items() if k not in shared}
+        common = {option.name for option in SHARED}
+        wanted = {k: v for k, v in given.items() if k not in common}
         self.options = {k: v for k, v in wanted.items() if v is not None and v is not False}
         self._folders: list[Path] = given["configs"] or []
         self._overrides: list[str] = given["overrides"] or []
@@ -74,18 +74,21 @@ class Ask:
         self._sign = sign
 
 
-def command(*options: Asked, detail: str = "") -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
+def command(
+    *options: Asked, detail: str = "", forms: Sequence[str] = FORMATS
+) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
     """Make a typer command of a function from `Ask` to an answer.
 
     The command takes `options` and the shared ones, computes in float64, and writes the answer in the form
     and to the place that the user chose, all of it or nothing. `detail` names a long list in the answer that
-    goes to `--out` alone, while the rest goes to standard output.
+    goes to `--out` alone, while the rest goes to standard output. `forms` are those that the answer comes in,
+    the usual one first.
     """
 
     def decorate(answer: Callable[[Ask], Answer]) -> Callable[..., None]:
         @functools.wraps(answer)
         def run(quiet: bool, **given: Any) -> None:
-            outputs = _output.destinations(given["format"], given["out"], detail)
+            outputs = _output.destinations(given["format"], given["out"], detail, forms)
             _compute_in_float64()
             ask = Ask(given, quiet)
             with _output.working(quiet) as sign:
@@ -96,15 +99,15 @@ def command(*options: Asked, detail: str = "") -> Callable[[Callable[[Ask], Answ
             if given["out"]:
                 ask.say(f"wrote {given['out']}")
 
-        setattr(run, "__signature__", _signature(options))  # noqa: B010
+        setattr(run, "__signature__", _signature(options, forms))  # noqa: B010
         run.__annotations__ = {}
         return run
 
     return decorate
 
 
-def _signature(options: Sequence[Asked]) -> inspect.Signature:
-    return inspect.Signature([option.parameter for option in (*options, *SHARED, QUIET)])
+def _signature(options: Sequence[Asked], forms: Sequence[str]) -> inspect.Signature:
+    return inspect.Signature([option.parameter for option in (*options, *shared(forms), QUIET)])
 
 
 def _compute_in_float64() -> None:

@@ -6,6 +6,7 @@ The options of a question are the fields of `clustermodel.chain.Question`, which
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -51,20 +52,21 @@ class Option:
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
-    """One optional positional argument: the keyword it fills, how its text is read and what help says."""
+    """One positional argument: the keyword it fills, how its text is read and what help says."""
 
     name: str
     read: read.Reader
     metavar: str
     help: str
     required: bool = False
+    repeated: bool = False
 
     @property
     def parameter(self) -> inspect.Parameter:
         """The keyword-only parameter that makes typer take this argument."""
         declared = typer.Argument(parser=self.read, metavar=self.metavar, help=self.help, show_default=False)
         default = inspect.Parameter.empty if self.required else None
-        annotation = Annotated[Any, declared]
+        annotation = Annotated[list[Any] if self.repeated else Any, declared]
         return inspect.Parameter(
             self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
         )
@@ -162,4 +164,12 @@ SHARED = _panel(
     ),
 )
 """What every command takes, besides `QUIET`."""
+
+
+def shared(forms: Sequence[str]) -> tuple[Option, ...]:
+    """The options that every command takes, for answers that come in these forms."""
+    written = dataclasses.replace(SHARED[0], read=read.one_of(*forms), metavar="|".join(forms))
+    return (written, *SHARED[1:])
+
+
 QUIET = Flag("quiet", "no remarks on stderr", "Output")

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from clustermodel.cli._options import FORMATS
 from clustermodel.report import rows, tables
 
 Answer = Mapping[str, Any]
@@ -38,7 +39,7 @@ class Destination:
 
     def write(self, answer: Answer) -> None:
         """Write the part, all of it or nothing."""
-        text = {"json": _json, "csv": _csv, "table": _table}[self.form]
+        text = _FORMS[self.form]
         if self.path is not None:
             write_whole(self.path, text(self.part(answer)))
         elif self.form == "table" and sys.stdout.isatty():
@@ -49,18 +50,20 @@ class Destination:
         sys.stdout.flush()
 
 
-def destinations(form: str | None, path: Path | None, detail: str) -> list[Destination]:
+def destinations(
+    form: str | None, path: Path | None, detail: str = "", forms: Sequence[str] = FORMATS
+) -> list[Destination]:
     """Where an answer goes; refuses a file that can't be before anything is computed.
 
     The suffix of the file is its form where none was asked for. An answer with a `detail` sends that list to
     the file, in the form of the suffix, and everything else to standard output.
     """
     suffix = path.suffix.removeprefix(".") if path else ""
-    by_suffix = suffix if suffix in ("json", "csv") else None
+    by_suffix = suffix if suffix in forms else None
     if path is not None:
         _refuse_unwritable(path)
     if not detail:
-        return [Destination(form or by_suffix or "table", path)]
+        return [Destination(form or by_suffix or forms[0], path)]
 
     def summary(answer: Answer) -> Answer:
         return {name: value for name, value in answer.items() if name != detail}
@@ -95,6 +98,27 @@ def _table(answer: Answer) -> str:
     text = io.StringIO()
     _print(answer, _LiteralConsole(file=text, width=WIDTH, color_system=None))
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().split("\n")[:-1])
+
+
+def _html(answer: Answer) -> str:
+    from clustermodel.report.page import html
+
+    return html(answer["sections"])
+
+
+def _markdown(answer: Answer) -> str:
+    from clustermodel.report.page import markdown
+
+    return markdown(answer["sections"])
+
+
+_FORMS: Mapping[str, Callable[[Answer], str]] = {
+    "table": _table,
+    "json": _json,
+    "csv": _csv,
+    "html": _html,
+    "md": _markdown,
+}
 
 
 def _print(answer: Answer, console: Console) -> None:

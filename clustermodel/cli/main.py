@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _bench, _calibration, _catalog, _design, _fleet, _power, _risk, _tokens
+from clustermodel.cli import _bench, _calibration, _catalog, _design, _fleet, _power, _report, _risk, _tokens
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(_power.power)
 app.command()(_fleet.fleet)
 app.command()(_risk.risk)
 app.command()(_calibration.validate)
+app.command()(_report.report)
 app.add_typer(_catalog.app, name="catalog")
 app.add_typer(_design.app, name="design")
 app.add_typer(_bench.app, name="bench")

@@ -1,0 +1,77 @@
+"""A report to look at and to pass on, from answers that were kept as JSON."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustermodel.cli import _readers as read
+from clustermodel.cli._command import Answer, Ask, command
+from clustermodel.cli._options import Argument, Option
+
+if TYPE_CHECKING:
+    from clustermodel.report.document import Section
+
+_RESULTS = Argument("results", read.path, "RESULT.json...", "answers of other commands, as JSON", True, True)
+_FIGURES = Option("figures", read.path, "DIR", "also write every chart there, as PNG and SVG")
+_SCORED = ("metric", "mode", "measured", "predicted")
+
+
+@command(_RESULTS, _FIGURES, forms=("html", "md"))
+def report(ask: Ask) -> Answer:
+    """One page on one or several answers: the answer first, charts, tables, inputs, guesses and sources.
+
+    The page is one file that loads nothing: it can be mailed, printed and kept. Rows of `validate --out rows.csv`
+    become charts of predicted against measured.
+
+    Example: clustermodel report my-answer.json --out my-report.html
+    """
+    from clustermodel.report.extras import need
+
+    need("report", "matplotlib", "jinja2")
+    sections = [_section(path) for path in ask.options["results"]]
+    if folder := ask.options.get("figures"):
+        from clustermodel.report.page import figures
+
+        ask.say(f"wrote {len(figures(sections, folder))} files to {folder}")
+    return ask.answer("report", sections=sections)
+
+
+def _section(path: Path) -> "Section":
+    """The part of the report on the answer in a file, or one sentence that says what is wrong with it."""
+    from clustermodel.catalog import ConfigError
+    from clustermodel.report.document import section
+
+    answer = _read(path)
+    try:
+        return section(answer)
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise ConfigError(
+            f"{path}: not a whole {answer['kind']} answer ({error}); make it anew with --format json"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The answer in a file as it was written."""
+    from clustermodel.catalog import ConfigError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        answer = _scored(text) if path.suffix == ".csv" else json.loads(text)
+    except ValueError:  # no text, no JSON, no numbers
+        answer = None
+    if not isinstance(answer, dict) or not isinstance(answer.get("kind"), str):
+        raise ConfigError(
+            f"{path}: neither an answer of clustermodel (--format json) nor rows of `validate --out rows.csv`"
+        )
+    return answer
+
+
+def _scored(text: str) -> dict[str, Any] | None:
+    """The lines that `validate` writes with --out, as an answer."""
+    rows = list(csv.DictReader(text.splitlines()))
+    if not rows or not {*_SCORED} <= rows[0].keys():
+        return None
+    numbers = [row | {name: float(row[name] or math.nan) for name in _SCORED[2:]} for row in rows]
+    return {"kind": "validate_rows", "rows": numbers}

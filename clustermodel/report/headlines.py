@@ -1,0 +1,164 @@
+"""The answer first: of every kind of answer its title, its one number or name, and the sentence around it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clustermodel.report.cost import WALLS, layout
+from clustermodel.report.figures import count, figure, percent, usd, words
+
+Answer = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """What stands on top of a report: the question, the answer, what it means, and the facts beside it."""
+
+    title: str
+    answer: str
+    sentence: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+def headline(answer: Answer) -> Headline:
+    """The headline of an answer of any kind."""
+    return _HEADLINES.get(answer["kind"], _anything)(answer)
+
+
+def _cost(answer: Answer) -> Headline:
+    limit, spread = answer["binding_limit"], (answer.get("uncertainty") or {}).get("usd_per_mtok_total")
+    between = f" Eight of ten measurements lie from {usd(spread[0])} to {usd(spread[1])}." if spread else ""
+    board, meter = (figure(answer[f"{name}_w_per_accelerator"]) for name in ("power", "facility"))
+    return Headline(
+        f"{answer['model']} on {answer['system']} with {answer['engine']}",
+        f"{usd(answer['usd_per_mtok_total'])} per million tokens",
+        f"Set by {words(limit)}: {WALLS[limit]}.{between}",
+        (
+            ("input", f"{usd(answer['usd_per_mtok_input'])} per million"),
+            ("cached input", f"{usd(answer['usd_per_mtok_cached_input'])} per million"),
+            ("output", f"{usd(answer['usd_per_mtok_output'])} per million"),
+            ("speed", f"{figure(answer['interactivity_tok_s_user'])} tok/s a user"),
+            ("first token", f"{figure(answer['ttft_ms'])} ms"),
+            ("throughput", f"{figure(answer['output_tok_s_per_accelerator'])} output tok/s an accelerator"),
+            ("power", f"{board} W board, {meter} W at the meter"),
+            ("layout", f"{layout(answer['layout'])}, {count(answer['concurrency'])} requests in flight"),
+            ("requests", f"{count(answer['isl'])} tokens in, {count(answer['osl'])} out"),
+            ("formats", f"{answer['precision']} weights, {answer['kv_precision']} cache"),
+            ("money", f"{words(answer['cost_basis'])}, utilisation {figure(answer['utilisation'])}"),
+            ("measured", "yes" if answer["seen"] else "never: predicted from others"),
+        ),
+    )
+
+
+def _compare(answer: Answer) -> Headline:
+    answered = [point for point in answer["points"] if "reason" not in point]
+    best, first = answered[0], next(point for point in answered if "layout" in point)
+    rest = ", ".join(f"{point['system']} {usd(point['usd_per_mtok_total'])}" for point in answered[1:])
+    return Headline(
+        f"{first['model']} from {len(answer['points'])} sources"
+        if best is not first
+        else f"{first['model']} on {len(answer['points'])} systems",
+        f"{best['system']}: {usd(best['usd_per_mtok_total'])} per million tokens",
+        f"Then {rest}." if rest else "No other system has an answer.",
+        tuple((f"no answer: {row['system']}", row["reason"]) for row in answer["points"] if "reason" in row),
+    )
+
+
+def _frontier(answer: Answer) -> Headline:
+    answered = [point for point in answer["points"] if "reason" not in point]
+    best = min(answered, key=lambda point: point["usd_per_mtok_total"])
+    fastest = max(answered, key=lambda point: point["interactivity_tok_s_user"])
+    return Headline(
+        f"{answer['inputs']['model']}: price against speed",
+        f"{best['system']}: from {usd(best['usd_per_mtok_total'])} per million tokens",
+        f"The fastest point is {fastest['system']} at {figure(fastest['interactivity_tok_s_user'])} tok/s a user "
+        f"and {usd(fastest['usd_per_mtok_total'])} per million tokens.",
+    )
+
+
+def _power(answer: Answer) -> Headline:
+    return Headline(
+        f"Watts of {answer['model']} on {answer['system']}",
+        f"{figure(answer['joules_per_output_token'])} J per output token",
+        f"{figure(answer['facility_w_per_accelerator'])} W an accelerator at the meter, "
+        f"{figure(answer['tok_s_per_mw'])} output tok/s a planned megawatt.",
+    )
+
+
+def _risk(answer: Answer) -> Headline:
+    name, metric = next(iter(answer["metrics"].items()))
+    tail = f"; in the worst twentieth it is {figure(metric['cvar95'])} on average" if metric["cvar95"] else ""
+    return Headline(
+        answer["question"] or str(answer["scenario"]),
+        f"{figure(metric['mean'])} {metric['unit']}".rstrip(),
+        f"Mean of {words(name)}, {metric['meaning']}{tail}.",
+        (("scenario", str(answer["scenario"])), ("paths", f"{answer['paths']:,} ({answer['method']})"),
+         ("seed", str(answer["seed"]))),
+    )  # fmt: skip
+
+
+def _fleet(answer: Answer) -> Headline:
+    bought = answer.get("purchases") or []
+    systems: dict[str, float] = {}
+    for row in bought:
+        systems[row["system"]] = systems.get(row["system"], 0.0) + row["systems"]
+    list_of = ", ".join(f"{count(number)} {name}" for name, number in systems.items()) or "nothing to order"
+    return Headline(
+        str(answer.get("question") or answer.get("problem") or "Fleet plan"),
+        list_of,
+        f"It costs {figure(answer['objective'])} {answer['unit']}; no plan costs less than "
+        f"{figure(answer['lower_bound'])}: a gap of {figure(100 * answer['gap'])} %.",
+        (("solver", str(answer["solver"])), ("status", str(answer["status"]))),
+    )
+
+
+def _validate(answer: Answer) -> Headline:
+    overall = [group for group in answer["groups"] if group["by"] == "all"]
+    best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
+    return Headline(
+        "Predictions against measurements",
+        f"{figure(best['median_abs_pct'])} % median error of {words(best['metric'])}",
+        f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
+        f"the bias is {figure(best['bias_pct'])} %.",
+    )
+
+
+def _sensitivity(answer: Answer) -> Headline:
+    asked, first = answer["inputs"], answer["elasticities"][0]
+    return Headline(
+        f"What {words(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
+        f"{words(first['field'])} ({first['entry']})",
+        f"Its range moves the answer from {figure(first['low'])} to {figure(first['high'])} times its value.",
+    )
+
+
+def _breakeven(answer: Answer) -> Headline:
+    price, listed = answer["price_usd"], answer.get("catalogue_price_usd")
+    candidate, reference = (answer[name]["system"] for name in ("candidate", "reference"))
+    beside = (
+        f"; the catalogue says {usd(listed)}, {percent(price['value'] / listed)} of which would do"
+        if listed
+        else ""
+    )
+    return Headline(
+        f"The price at which {candidate} matches {reference}",
+        f"{usd(price['value'])} a system",
+        f"Between {usd(price['low'])} and {usd(price['high'])}{beside}.",
+    )
+
+
+def _anything(answer: Answer) -> Headline:
+    return Headline(words(answer["kind"]).capitalize(), "", "")
+
+
+_HEADLINES: Mapping[str, Callable[[Answer], Headline]] = {
+    "cost": _cost,
+    "compare": _compare,
+    "frontier": _frontier,
+    "power": _power,
+    "risk": _risk,
+    "fleet": _fleet,
+    "validate": _validate,
+    "design_sensitivity": _sensitivity,
+    "design_breakeven": _breakeven,
+}
