@@ -50,7 +50,8 @@ class Conflict:
         more = f" and {len(self.limits) - SHOWN_LIMITS} more" if len(self.limits) > SHOWN_LIMITS else ""
         named = ", ".join(self.limits[:SHOWN_LIMITS]) + more
         cure = " or ".join(self.cures) or "no single kind of limit does, relax several"
-        return f"no plan meets all limits: {named} contradict each other; what would do: {cure}"
+        clash = "contradict each other" if len(self.limits) > 1 else "cannot hold whatever is bought"
+        return f"no plan meets all limits: {named} {clash}; what would do: {cure}"
 
 
 def conflict(problem: FleetProblem, program: TwoStage) -> Conflict | None:

@@ -11,6 +11,8 @@ from clustermodel.catalog import ConfigError, Written, did_you_mean, mistakes, r
 from clustermodel.fleet.schema import PROVENANCE, REQUIRED, SETTINGS, TABLES, Column
 
 FIRST_LINE = 2  # of data in a CSV file, as editors count
+OTHERS = ("fleet", "futures")
+"""Files of a folder that are not tables."""
 Given = tuple[str, str, Written]
 """Entry, field and number as it was written."""
 
@@ -32,6 +34,7 @@ def read_folder(path: Path) -> Folder:
     problems: list[str] = list(_strangers(path))
     rows = read_toml(path / "fleet.toml")
     settings, used = _settings(rows, problems)
+    used += _of_futures(path / "futures.toml")
     tables = {}
     for name in TABLES:
         written, listed = path / f"{name}.toml", path / f"{name}.csv"
@@ -52,8 +55,14 @@ def read_folder(path: Path) -> Folder:
 
 def _strangers(path: Path) -> Iterator[str]:
     for file in sorted(path.iterdir()):
-        if file.suffix in (".csv", ".toml") and file.stem not in (*TABLES, "fleet"):
+        if file.suffix in (".csv", ".toml") and file.stem not in (*TABLES, *OTHERS):
             yield f"{file.name}: not a table of a fleet{did_you_mean(file.stem, TABLES)}"
+
+
+def _of_futures(path: Path) -> list[Given]:
+    """The numbers behind random scenarios, which `clustermodel.fleet.futures` has drawn."""
+    rows = read_toml(path) if path.exists() else {}
+    return [(path.name, key, read_written(row)) for key, row in rows.items() if isinstance(row, dict)]
 
 
 def _settings(rows: dict[str, Any], problems: list[str]) -> tuple[dict[str, Any], list[Given]]:

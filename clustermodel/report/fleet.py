@@ -19,7 +19,7 @@ MOST_PRICES = 3
 NEGLIGIBLE_GAP = 1e-8
 WORTHLESS = 1e-9
 """Share of the largest shadow price of a unit below which one counts as none."""
-SERVED = 0.9995
+SERVED = 0.995
 """Share from which a workload counts as served."""
 
 
