@@ -1,12 +1,14 @@
-"""Errors on rows that the fit has not seen: a model, a hardware or whole load curves left out.
+"""Errors on rows that the fit has not seen: a model, a system, a combination or whole load curves left out.
 
     python -m clustermodel.calibration.cross_validation
 
-refits the shared values without each model and each system in turn, and the effects without every fifth load
-curve, and reports the errors on what was left out, with the coverage of 80 % intervals made from the others.
+repeats the whole fit without each part in turn and writes configs/calibration/cross_validation.toml: errors on
+what was left out with their standard errors, the ranges that answers carry, and how many measurements they hold.
 """
 
-import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,105 +16,163 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustermodel.calibration.fit import Fitted, fit
-from clustermodel.calibration.hierarchy import Problem, Solution, solve
-from clustermodel.catalog import Catalog, load_catalog
+from clustermodel.calibration.fit import Fitted, Training, fit, training
+from clustermodel.calibration.intervals import (
+    FILE,
+    METRICS,
+    MODE,
+    Cell,
+    Key,
+    fitted_cells,
+    immature_names,
+    inside,
+    is_immature,
+    shipped,
+)
+from clustermodel.calibration.left_out import CURVE, left_out, parts_by
+from clustermodel.catalog import CONFIGS, Catalog, load_catalog
 
-FOLDS = 5
-LEVELS = (0.1, 0.9)
-_ITERATIONS = 15  # a refit starts from the solution on all rows
+SPLITS: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "curve": (CURVE, 5),
+    "triple": (("system", "model", "engine"), 6),
+    "model": (("model",), None),
+    "system": (("system",), None),
+}
+"""What is left out -> what stays together, and in how many parts (None: one for each value)."""
+MODES = {MODE: METRICS, "disaggregated": ("tpot_ms",), "offline": ("output_tok_s_per_accelerator",)}
+LEAST_ROWS = 20
+"""Fewer rows of a source make no percentile."""
+_DRAWS = 100  # bootstrap samples of load curves
 _SEED = 0
-_CURVE = [
-    "model",
-    "system",
-    "engine",
-    "version",
-    "precision",
-    "tp",
-    "pp",
-    "dp",
-    "ep",
-    "isl",
-    "osl",
-    "scenario",
-]
+
+Progress = Callable[[str], None]
 
 
-def rows_of(problem: Problem) -> pd.DataFrame:
-    """The rows of all targets, in the order of the errors."""
-    parts = [each.rows.assign(target=number) for number, each in enumerate(problem.targets)]
-    return pd.concat(parts, ignore_index=True)
+def held_out(data: Training, fitted: Fitted, progress: Progress = lambda _: None) -> pd.DataFrame:
+    """Every row of the training table predicted by fits that have not seen its part, once for each split."""
+    found = []
+    for name, (columns, most) in SPLITS.items():
+        parts = parts_by(data.rows, columns, most)
+        tables = left_out(data.catalog, data.rows, parts, lambda kept: fit(data, kept, fitted).table)
+        for number, (lines, _) in enumerate(tables, 1):
+            progress(f"left out: {name} {number} of {parts.nunique()}")
+            found.append(lines.assign(split=name))
+    lines = pd.concat(found, ignore_index=True)
+    rows = data.rows.loc[lines["row"]]
+    curve = rows.groupby(list(CURVE), dropna=False).ngroup().to_numpy()
+    return lines.assign(source=rows["source"].to_numpy(), curve=curve)
 
 
-def left_out(problem: Problem, solution: Solution, parts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Errors of every row (predicted / measured - 1) by a fit that has not seen its part."""
-    brief = dataclasses.replace(problem, method=problem.method._replace(iterations=_ITERATIONS))
-    errors = np.full(len(parts), np.nan)
-    for part in np.unique(parts):
-        mine = parts == part
-        errors[mine] = solve(brief, ~mine, solution.shifts).errors[mine]
-    return errors
+def errors(lines: pd.DataFrame) -> list[dict[str, Any]]:
+    """Median and 90th percentile of |error| (%) by what was left out, mode, source and metric, with standard errors.
+
+    A standard error is the spread over bootstrap samples of whole load curves, whose rows err alike.
+    """
+    found = []
+    scored = lines[[m in MODES.get(mode, ()) for mode, m in zip(lines["mode"], lines["metric"], strict=True)]]
+    scored = scored[scored["flagged"] == 0]
+    everything = scored.assign(source="all")
+    for keys, part in pd.concat([everything, scored]).groupby(["split", "mode", "source", "metric"]):
+        if len(part) >= LEAST_ROWS:
+            error = (part["predicted"] / part["measured"] - 1).to_numpy() * 100
+            named = dict(zip(("left_out", "mode", "source", "metric"), map(str, keys), strict=True))
+            found.append({**named, "n": len(part), **_percentiles(error, part["curve"].to_numpy())})
+    return found
 
 
-def by_name(rows: pd.DataFrame, name: str) -> NDArray[np.int64]:
-    """One part for each value of a column."""
-    return pd.factorize(rows[name])[0]
+def _percentiles(error: NDArray[np.float64], curve: NDArray[np.int64]) -> dict[str, float]:
+    def both(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.quantile(np.abs(sample), (0.5, 0.9))
+
+    curves = [error[curve == each] for each in np.unique(curve)]
+    draws = np.random.default_rng(_SEED).integers(len(curves), size=(_DRAWS, len(curves)))
+    spread = np.std([both(np.concatenate([curves[each] for each in draw])) for draw in draws], axis=0)
+    (median, p90), bias = both(error), float(np.median(error))
+    return {
+        "median_abs_pct": float(median),
+        "median_se": float(spread[0]),
+        "p90_abs_pct": float(p90),
+        "p90_se": float(spread[1]),
+        "bias_pct": bias,
+    }
 
 
-def by_curve(rows: pd.DataFrame) -> NDArray[np.int64]:
-    """`FOLDS` parts of whole load curves: rows that differ in concurrency alone stay together."""
-    curves = rows.groupby(_CURVE, dropna=False).ngroup().to_numpy()
-    shuffled = np.random.default_rng(_SEED).permutation(curves.max() + 1)
-    return shuffled[curves] % FOLDS
+def coverage(lines: pd.DataFrame, immature: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
+    """Share of the measurements inside 80 % ranges made from the other parts, by class, source and metric."""
+    kept = lines[lines["mode"].eq(MODE) & lines["flagged"].eq(0) & lines["metric"].isin(METRICS)]
+    kept = kept.reset_index(drop=True)
+    young, held = is_immature(kept, immature), np.zeros(len(kept), dtype=bool)
+    for _, mine in kept.groupby(["split", "part"]):
+        others = kept[kept["split"].eq(mine["split"].iloc[0]) & kept["part"].ne(mine["part"].iloc[0])]
+        held[mine.index] = inside(mine, _complete(fitted_cells(others, immature)), young[mine.index])
+    found = []
+    for keys, part in pd.concat([kept.assign(source="all"), kept]).groupby(["split", "source", "metric"]):
+        if len(part) >= LEAST_ROWS:
+            named = dict(zip(("left_out", "source", "metric"), map(str, keys), strict=True))
+            found.append({**named, "n": len(part), "coverage": float(held[part.index].mean())})
+    return found
 
 
-def coverage(errors: NDArray[np.float64], parts: NDArray[np.int64]) -> float:
-    """Share of each part's rows inside the 10 % and 90 % quantiles of measured / predicted of all other parts."""
-    ratio, inside = 1 / (1 + errors), np.zeros(len(errors), dtype=bool)
-    for part in np.unique(parts):
-        mine = parts == part
-        low, high = np.quantile(ratio[~mine], LEVELS)
-        inside[mine] = (ratio[mine] >= low) & (ratio[mine] <= high)
-    return float(inside.mean())
+def _complete(cells: dict[Key, Cell]) -> dict[Key, Cell]:
+    """The cells, and where immature software has too few rows of its own the others' in their place."""
+    return {(kind, True, metric): cell for (kind, _, metric), cell in cells.items()} | cells
 
 
-def cross_validate(catalog: Catalog, fitted: Fitted | None = None) -> list[dict[str, Any]]:
-    """Median and 90th percentile of |error| in per cent on what was left out, by what, stage and source."""
-    fitted = fitted or fit(catalog)
-    shared, effects = fitted.stages["shared"], fitted.stages["effects"]
-    splits = [
-        ("model", *shared, by_name(rows_of(shared[0]), "model")),
-        ("system", *shared, by_name(rows_of(shared[0]), "system")),
-        ("curve", *effects, by_curve(rows_of(effects[0]))),
+def cross_validate(catalog: Catalog, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Errors, ranges and their coverage by refits without each part; minutes."""
+    progress("fit on all rows")
+    data = training(catalog)
+    lines, immature = held_out(data, fit(data), progress), immature_names(catalog)
+    return {
+        "errors": errors(lines),
+        "coverage": coverage(lines, immature),
+        "cells": _complete(fitted_cells(lines, immature)),
+    }
+
+
+def written(found: Mapping[str, Any], date: str) -> str:
+    """The result as TOML."""
+    text = [
+        'title = "Errors and 80 % ranges on rows left out of the fit"',
+        'source = "configs/measurements/serving.csv"',
+        f'date = "{date}"',
     ]
-    found = []
-    for name, problem, solution, parts in splits:
-        found += _scores(name, rows_of(problem), left_out(problem, solution, parts), parts)
-    return found
+    for table in ("errors", "coverage"):
+        for row in found[table]:
+            text += ["", f"[[{table}]]", *(f"{name} = {_value(value)}" for name, value in row.items())]
+    for (kind, young, metric), cell in sorted(found["cells"].items()):
+        text += [
+            "",
+            "[[interval]]",
+            f'class = "{kind}"',
+            f"immature = {_value(young)}",
+            f'metric = "{metric}"',
+        ]
+        text += [f"{name} = {_value(getattr(cell, name))}" for name in ("low", "high", "usual")]
+        if cell.spreads:
+            text += ["[interval.spread]", *(f'"{name}" = {_value(s)}' for name, s in cell.spreads.items())]
+    return "\n".join(text) + "\n"
 
 
-def _scores(
-    name: str, rows: pd.DataFrame, errors: NDArray[np.float64], parts: NDArray[np.int64]
-) -> list[dict[str, Any]]:
-    """One score for each source and target that has enough rows to have percentiles."""
-    found = []
-    for (source, target), part in rows.groupby(["source", "target"], sort=False):  # pyright: ignore
-        index = part.index.to_numpy()
-        error = errors[index]
-        size = np.abs(error) * 100
-        row = {"left_out": name, "source": source, "target": target, "n": len(index)}
-        row |= {"median_abs_pct": float(np.median(size)), "p90_abs_pct": float(np.quantile(size, 0.9))}
-        row["bias_pct"] = float(np.median(error) * 100)
-        several = len(np.unique(parts[index])) > 1
-        row["coverage_80"] = coverage(error, parts[index]) if several else float("nan")
-        found.append(row)
-    return found
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else f"{value:.4g}"
 
 
-def main() -> None:
-    """Command line of the cross-validation."""
+def stored(catalog: Catalog) -> dict[str, Any]:
+    """Errors and coverage as they ship, with the date of the run."""
+    table = shipped(catalog)
+    return {name: table[name] for name in ("date", "errors", "coverage")}
+
+
+def main(progress: Progress = print, path: Path = CONFIGS / "calibration" / FILE) -> None:
+    """Cross-validate the shipped table and write the file."""
     jax.config.update("jax_enable_x64", True)
-    print(pd.DataFrame(cross_validate(load_catalog())).round(2).to_string(index=False))
+    found = cross_validate(load_catalog(), progress)
+    path.write_text(written(found, datetime.date.today().isoformat()), encoding="utf-8")
+    print(pd.DataFrame(found["errors"]).round(2).to_string(index=False))
+    print(pd.DataFrame(found["coverage"]).round(2).to_string(index=False))
 
 
 if __name__ == "__main__":

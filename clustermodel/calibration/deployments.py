@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustermodel.assembly import resolve_formats
-from clustermodel.calibration.effects import Level, load_table, natural
+from clustermodel.calibration.effects import Calibration, Level, load_table, natural
 from clustermodel.catalog import Catalog, Entry
 from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load
@@ -77,7 +76,7 @@ def levels(catalog: Catalog, rows: pd.DataFrame) -> list[Level]:
 
 
 def assemble(
-    catalog: Catalog, rows: pd.DataFrame, effects: str = "full", calibration: Path | None = None
+    catalog: Catalog, rows: pd.DataFrame, effects: str = "full", calibration: Calibration = None
 ) -> Batch:
     """Stack everything that `closed_loop` needs; every row must have a system, a model, lengths and a layout."""
     table, row_levels = load_table(catalog, calibration), levels(catalog, rows)

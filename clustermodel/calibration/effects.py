@@ -1,6 +1,7 @@
 """Coefficients as fitted: shared values, and effects that add to them in link space."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,9 +73,13 @@ class CoefficientTable:
         """Link-space values of all coefficients, in the order of `NAMES`; unknown groups add nothing.
 
         With `effects="globals"` only the constants of engines add: the prediction for a model nobody measured.
+        A calibrated deployment has its version in its own effects.
         """
         values = np.array([self.shared[name].value for name in NAMES])
-        for kind, group in level.groups.items():
+        groups = dict(level.groups)
+        if groups["deployment"] in self.effects:
+            del groups["version"]
+        for kind, group in groups.items():
             if effects == "full" or kind in ALWAYS:
                 for name, shift in self.effects.get(group, {}).items():
                     values[NAMES.index(name)] += shift
@@ -104,10 +109,16 @@ def check_effects(effects: str) -> None:
         raise ConfigError(f"--effects {effects!r}: write one of {', '.join(EFFECTS)}")
 
 
-def load_table(catalog: Catalog, path: Path | None = None) -> CoefficientTable:
+Calibration = Path | CoefficientTable | None
+"""Coefficients by file, as they are, or (None) those that ship."""
+
+
+def load_table(catalog: Catalog, calibration: Calibration = None) -> CoefficientTable:
     """Read the shipped coefficients, or the calibration of a user."""
+    if isinstance(calibration, CoefficientTable):
+        return calibration
     folders = [folder / "calibration" / FILE for folder in catalog.folders]
-    file = path or next((each for each in folders if each.exists()), folders[-1])
+    file = calibration or next((each for each in folders if each.exists()), folders[-1])
     return _table(catalog.table(file), file.name)
 
 
@@ -168,7 +179,7 @@ def _numbers(row: Any, keys: tuple[str, ...], where: str) -> list[float]:
 
 def written(table: CoefficientTable, notes: Mapping[str, str]) -> str:
     """The table as TOML; `notes` are top-level words such as title, source and date."""
-    lines = [f'{key} = "{text}"' for key, text in notes.items()]
+    lines = [f"{key} = {json.dumps(text)}" for key, text in notes.items()]
     lines += [
         "",
         "# Link space: values are log or logit of what the comment says; effects add to them.",

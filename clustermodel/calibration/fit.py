@@ -81,7 +81,7 @@ def row_weights(rows: pd.DataFrame, how: Mapping[str, Any], weighted: bool) -> n
     if not weighted:
         return weight
     for rule in how["weight"]:
-        column = next(name for name in rule if name not in ("weight", "reason"))
+        column = next(name for name in rule if name not in ("weight", "reason", "immature"))
         weight = np.where(rows[column].eq(rule[column]), weight * rule["weight"], weight)
     return np.where(rows["layout_assumed"] > 0, 0.0, weight)
 

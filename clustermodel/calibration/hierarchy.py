@@ -85,17 +85,27 @@ class Problem:
 
 def membership(terms: Sequence[Term], levels: Sequence[Level]) -> NDArray[np.bool_]:
     """Which rows each term shifts."""
-    groups = [set(level.groups.values()) for level in levels]
-    return np.array([[not term.group or term.group in mine for term in terms] for mine in groups], dtype=bool)
+    of_group: dict[Group, list[int]] = {}
+    for number, term in enumerate(terms):
+        of_group.setdefault(term.group, []).append(number)
+    member = np.zeros((len(levels), len(terms)), dtype=bool)
+    member[:, of_group.get((), [])] = True
+    for row, level in enumerate(levels):
+        for group in level.groups.values():
+            member[row, of_group.get(group, [])] = True
+    return member
 
 
 def solve(problem: Problem, kept: NDArray[np.bool_] | None = None, start: Vector | None = None) -> Solution:
     """Minimise sum w rho(residual) / sigma^2 + sum (shift / deviation)^2, both halved; rho is pseudo-Huber.
 
-    `kept` leaves rows out of the fit; their errors are reported all the same.
+    `kept` leaves rows out of the fit; their errors are reported all the same. Terms that no kept row has stay
+    at zero, wherever the search starts.
     """
     method, prior = problem.method, np.array([term.deviation for term in problem.terms])
     weights = problem.weights if kept is None else np.where(kept, problem.weights, 0.0)
+    if start is not None:
+        start = np.where(problem.member[weights > 0].any(axis=0), start, 0.0)
 
     def loss(residuals: Vector, shifts: Vector) -> float:
         robust = 2 * method.huber**2 * (np.sqrt(1 + (residuals / method.huber) ** 2) - 1)

@@ -1,7 +1,6 @@
 """Predict what the measured rows saw, many rows in one call."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -11,6 +10,7 @@ import pandas as pd
 
 from clustermodel._types import Scalar
 from clustermodel.calibration.deployments import OFFLINE, assemble
+from clustermodel.calibration.effects import Calibration
 from clustermodel.catalog import Catalog
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import iteration
@@ -106,7 +106,7 @@ def kernel(rows: pd.DataFrame) -> pd.Series:
     return names.mask(rows["scenario"].isin(OFFLINE), "offline")
 
 
-def arguments(catalog: Catalog, rows: pd.DataFrame, effects: str, calibration: Path | None) -> tuple:
+def arguments(catalog: Catalog, rows: pd.DataFrame, effects: str, calibration: Calibration) -> tuple:
     """Stacked arguments of the kernel of these rows, which must all have the same one."""
     batch = assemble(catalog, rows, effects, calibration)
     if not (rows["disaggregated"] > 0).any() or rows["scenario"].isin((*STATIC, *PREFILL)).any():
@@ -120,7 +120,7 @@ def arguments(catalog: Catalog, rows: pd.DataFrame, effects: str, calibration: P
 
 
 def predict(
-    catalog: Catalog, rows: pd.DataFrame, effects: str = "full", calibration: Path | None = None
+    catalog: Catalog, rows: pd.DataFrame, effects: str = "full", calibration: Calibration = None
 ) -> pd.DataFrame:
     """Predictions of rows that have everything they need, on the same index (SI)."""
     found = []
@@ -132,13 +132,14 @@ def predict(
 
 
 _COMPILED = {name: jax.jit(jax.vmap(function)) for name, function in KERNELS.items()}
-_CHUNK = 512  # rows of one call, so that tables of any length share one compilation
+_CHUNKS = (16, 512)  # rows of one call: few sizes, so that tables of any length share two compilations
 
 
 def _in_chunks(run: Callable[..., Prediction], stacked: tuple, n: int) -> Prediction:
     """All rows through a compiled kernel, the last chunk filled up with the last row."""
     stacked, parts = jax.tree.map(np.asarray, stacked), []
-    for start in range(0, n, _CHUNK):
-        index = np.minimum(np.arange(start, start + _CHUNK), n - 1)
+    size = next((chunk for chunk in _CHUNKS if n <= chunk), _CHUNKS[-1])
+    for start in range(0, n, size):
+        index = np.minimum(np.arange(start, start + size), n - 1)
         parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], stacked)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)

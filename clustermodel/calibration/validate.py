@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clustermodel.calibration.deployments import connected
-from clustermodel.calibration.effects import check_effects
+from clustermodel.calibration.effects import Calibration, check_effects
 from clustermodel.calibration.layouts import best, open_layouts, splits
 from clustermodel.calibration.observations import read_observations
 from clustermodel.calibration.power_rows import is_power_table
@@ -42,7 +42,7 @@ class Validation:
 
 
 def validation(
-    catalog: Catalog, data: Path | None = None, effects: str = "full", calibration: Path | None = None
+    catalog: Catalog, data: Path | None = None, effects: str = "full", calibration: Calibration = None
 ) -> Validation:
     """Predict every row of a table that can be predicted: latency, throughput, cost, and board power."""
     check_effects(effects)
@@ -65,7 +65,7 @@ def validation(
 
 
 def validate(
-    catalog: Catalog, data: Path | None = None, effects: str = "full", calibration: Path | None = None
+    catalog: Catalog, data: Path | None = None, effects: str = "full", calibration: Calibration = None
 ) -> dict[str, Any]:
     """Errors by group and the rows that could not be predicted, as `clustermodel validate` prints them."""
     return validation(catalog, data, effects, calibration).to_dict()
@@ -93,7 +93,7 @@ def answerable(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def with_layouts(
-    catalog: Catalog, rows: pd.DataFrame, effects: str, calibration: Path | None
+    catalog: Catalog, rows: pd.DataFrame, effects: str, calibration: Calibration
 ) -> pd.DataFrame:
     """The rows with the best feasible split where the table leaves the layout open."""
     undecided = open_layouts(rows)

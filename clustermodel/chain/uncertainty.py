@@ -1,13 +1,27 @@
 """What the model's own error does to an answer: 10 % and 90 % of where a measurement would lie."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from clustermodel.calibration.intervals import Interval
+from clustermodel.calibration.deployments import generation
+from clustermodel.calibration.effects import Level, load_table
+from clustermodel.calibration.intervals import Interval, intervals
+from clustermodel.catalog import Catalog
+from clustermodel.chain.setup import Setup
 
 _TIMES = ("tpot_ms", "ttft_ms")
 _PRICES = ("usd_per_mtok_input", "usd_per_mtok_cached_input", "usd_per_mtok_output", "usd_per_mtok_total")
 _RATE = "output_tok_s_per_accelerator"
+
+
+def ranges(catalog: Catalog, setup: Setup) -> dict[str, Interval]:
+    """Measured over predicted by metric, by what the coefficients in use have seen of the question."""
+    path, known = setup.question.calibration, setup.system.slug in catalog.paths("systems")
+    kind = generation(setup.system, catalog) if known else ""
+    level = Level(setup.model.slug, setup.engine.slug, setup.system.slug, kind)
+    table = load_table(catalog, Path(path) if path else None)
+    return intervals(catalog, table, level, setup.question.effects)
 
 
 def uncertainty(

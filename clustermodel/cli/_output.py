@@ -25,6 +25,9 @@ Answer = Mapping[str, Any]
 WIDTH = 100
 """Columns that a table may use; a terminal may have fewer."""
 
+DOCUMENTS = {"calibration": "toml"}
+"""Details that are texts in a form of their own, by suffix."""
+
 _LiteralConsole = functools.partial(Console, highlight=False, markup=False, emoji=False)
 """A console that prints text as it is, whatever rich would read into it."""
 
@@ -56,7 +59,8 @@ def destinations(
     """Where an answer goes; refuses a file that can't be before anything is computed.
 
     The suffix of the file is its form where none was asked for. An answer with a `detail` sends that list to
-    the file, in the form of the suffix, and everything else to standard output.
+    the file, in the form of the suffix, and everything else to standard output. A detail of `DOCUMENTS` is a
+    text that has one form only.
     """
     suffix = path.suffix.removeprefix(".") if path else ""
     by_suffix = suffix if suffix in forms else None
@@ -71,7 +75,13 @@ def destinations(
     def rows_only(answer: Answer) -> Answer:
         return {"kind": f"{answer['kind']}_{detail}", detail: answer[detail]}
 
-    files = [Destination(by_suffix or "csv", path, rows_only)] if path else []
+    if path and detail in DOCUMENTS and suffix != DOCUMENTS[detail]:
+        problem = (
+            f"{path}: a {detail} is written as {DOCUMENTS[detail].upper()}; name it .{DOCUMENTS[detail]}"
+        )
+        raise typer.BadParameter(problem, param_hint="--out")
+    in_file = "document" if detail in DOCUMENTS else by_suffix or "csv"
+    files = [Destination(in_file, path, rows_only)] if path else []
     return [*files, Destination(form or "table", None, summary)]
 
 
@@ -92,6 +102,10 @@ def _csv(answer: Answer) -> str:
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue()
+
+
+def _document(answer: Answer) -> str:
+    return next(str(value) for name, value in answer.items() if name in DOCUMENTS)
 
 
 def _table(answer: Answer) -> str:
@@ -116,6 +130,7 @@ _FORMS: Mapping[str, Callable[[Answer], str]] = {
     "table": _table,
     "json": _json,
     "csv": _csv,
+    "document": _document,
     "html": _html,
     "md": _markdown,
 }
