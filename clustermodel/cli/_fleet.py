@@ -30,6 +30,29 @@ _EFFORTS = (
     Option("method", read.one_of(*_METHODS), "|".join(_METHODS), "solver", "auto", panel="Effort"),
     Option("oracle", read.one_of(*_ORACLES), "|".join(_ORACLES), "of benders", "auto", panel="Effort"),
 )
+_KINDS = ("budget", "power", "supply", "memory", "carbon", "vendor_share", "systems")
+_BEYOND = (
+    Option(
+        "near",
+        read.number,
+        "SHARE",
+        "other fleets within this share of the best cost",
+        panel="Beyond the best",
+    ),
+    Option(
+        "sweep",
+        read.one_of(*_KINDS),
+        "KIND",
+        "half to twice the limits of a kind: budget, power, supply, ...",
+        panel="Beyond the best",
+    ),
+    Flag(
+        "uncertainty", "what planning for scenarios is worth, and knowing them (VSS, EVPI)", "Beyond the best"
+    ),
+    Option(
+        "replan", read.name, "SCENARIO", "live through it, planning every period", panel="Beyond the best"
+    ),
+)
 _SAVE = Option(
     "save", read.path, "DIR", "write every table of the plan there, as CSV and Parquet", panel="Output"
 )
@@ -37,13 +60,13 @@ _CHANGES = ("budget", "power", "omega", "alpha", "relaxed")
 _EFFORT = {"mip_gap": "gap", "time_limit": "seconds", "method": "method", "oracle": "oracle"}
 
 
-@command(_PROBLEM, _LIST, *_ASKED, *_EFFORTS, _SAVE)
+@command(_PROBLEM, _LIST, *_ASKED, *_EFFORTS, *_BEYOND, _SAVE)
 def fleet(ask: Ask) -> Answer:
     """Which systems to buy, when and where, with proven bounds and what one more of every limit is worth.
 
     Example: clustermodel fleet melange
     """
-    from clustermodel.fleet.answer import Changes, answer, case
+    from clustermodel.fleet.answer import Beyond, Changes, answer, case
 
     chosen = dict(ask.options)
     if chosen.pop("list", False) or "problem" not in chosen:
@@ -56,7 +79,8 @@ def fleet(ask: Ask) -> Answer:
     found, plan = answer(asked, options)
     if "save" in chosen:
         ask.say(f"wrote {len(_saved(plan, chosen['save']))} tables to {chosen['save']}")
-    return ask.answer("fleet") | found
+    beyond = Beyond(**{option.name: chosen[option.name] for option in _BEYOND if option.name in chosen})
+    return ask.answer("fleet") | found | beyond.answer(plan, options)
 
 
 def _saved(plan: "Plan", folder: Path) -> list[Path]:

@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from clustermodel.catalog import Catalog, load_catalog
+from clustermodel.catalog import Catalog, ConfigError, did_you_mean, load_catalog
+from clustermodel.fleet import near
 from clustermodel.fleet.change import with_overall, with_policy, without_fractions
 from clustermodel.fleet.folder import Folder, Given
 from clustermodel.fleet.from_catalog import catalog_numbers
 from clustermodel.fleet.load import find, problem_of
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.planner import Options, plan
-from clustermodel.fleet.problem import FleetProblem
+from clustermodel.fleet.problem import FleetProblem, LimitKind
+from clustermodel.fleet.replan import replan
+from clustermodel.fleet.sweep import sweep
+from clustermodel.fleet.uncertain import worth_of_planning
 
 GUESSES = ("estimate", "assumption")
 MOST_ROWS = 200
@@ -92,6 +97,44 @@ def answer(asked: Case, options: Options) -> tuple[Record, Plan]:
         "shadow_prices": _records(made.shadow_prices),
     }
     return found | grounds(asked) | {"inputs": inputs(asked, options)}, made
+
+
+@dataclasses.dataclass(frozen=True)
+class Beyond:
+    """What is asked for besides the best plan.
+
+    near: other fleets within this share of its cost; sweep: other limits of a kind; uncertainty: what planning
+    for scenarios is worth; replan: planning every period while this scenario comes true.
+    """
+
+    near: float | None = None
+    sweep: LimitKind | None = None
+    uncertainty: bool = False
+    replan: str | None = None
+
+    def answer(self, made: Plan, options: Options) -> Record:
+        """The tables asked for, by name."""
+        found: Record = {}
+        if self.near is not None:
+            found["near_optimal"] = _records(near.table(made, near.near_optimal(made, self.near)))
+        if self.sweep is not None:
+            found["sweep"] = _records(sweep(made.problem, self.sweep, options=options))
+        if self.uncertainty:
+            worth = worth_of_planning(made, options)
+            found["uncertainty"] = dataclasses.asdict(worth) | {"vss": worth.vss, "evpi": worth.evpi}
+        if self.replan is not None:
+            actual = _scenario(made.problem, self.replan)
+            found["replanned"] = _records(replan(made.problem, actual, options).table())
+        return found
+
+
+def _scenario(problem: FleetProblem, name: str) -> np.ndarray:
+    known = problem.demand.scenarios
+    if name not in known:
+        raise ConfigError(
+            f"no scenario named {name!r}{did_you_mean(name, known)}; {', '.join(known[:6])} ..."
+        )
+    return problem.demand.work[known.index(name)]
 
 
 def totals(made: Plan) -> Record:

@@ -83,6 +83,23 @@ def _offers(problem: FleetProblem, program: TwoStage, prices: Prices) -> Iterato
             yield name, *where, float(values[t, a]), unit
 
 
+def slope(problem: FleetProblem, program: TwoStage, prices: Prices, kind: str) -> float:
+    """Fall of the objective per 100 % by which all limits of a kind are raised together."""
+    worth = 0.0
+    for row, dual in zip(program.rows, prices.rows, strict=True):
+        if row.meaning.constraint == kind:
+            worth -= dual * row.meaning.amount / row.meaning.scale
+    for r, resource in enumerate(program.resources):
+        if resource.kind == kind == "power":
+            for slot, limit in resource.limits.items():
+                worth += prices.resource[slot, r] * limit.value / program.scale.resource[slot, r]
+    if kind == "supply":
+        buy, supply = program.layout.buy, problem.assets.supply
+        finite = np.isfinite(supply) & (supply > 0)
+        worth += float(np.maximum(-prices.columns[buy], 0)[finite] @ supply[finite])
+    return float(worth * program.scale.money)
+
+
 def marginal_costs(problem: FleetProblem, program: TwoStage, prices: Prices) -> pd.DataFrame:
     """Present cost of one more million units of each workload in each period and block, over all scenarios."""
     per_work = prices.work * program.scale.money / program.scale.work / slot_seconds(problem)[:, None]

@@ -22,6 +22,19 @@ WORTHLESS = 1e-9
 SERVED = 0.995
 """Share from which a workload counts as served."""
 
+_BEYOND: Mapping[str, str] = {
+    "sweep": "with other limits",
+    "replanned": "when it comes otherwise",
+}
+_SHARES = ("gap", "served_share")
+_WAYS: Mapping[str, str] = {
+    "planned": "planned for all scenarios",
+    "for_the_mean": "planned for the mean demand",
+    "foreseen": "each scenario foreseen",
+    "vss": "worth of planning for all (VSS)",
+    "evpi": "worth of knowing (EVPI)",
+}
+
 
 def proven(answer: Record) -> Iterator[RenderableType]:
     """The plan with its bounds, then its tables."""
@@ -34,6 +47,58 @@ def proven(answer: Record) -> Iterator[RenderableType]:
     yield from _orders(answer["purchases"])
     yield from _unserved(answer["unmet"])
     yield from _worth(answer["shadow_prices"])
+    for name, title in _BEYOND.items():
+        if name in answer:
+            yield Text(title, style="cyan")
+            yield from _compared(answer[name])
+    if "near_optimal" in answer:
+        yield Text("nearly as cheap", style="cyan")
+        yield _alternatives(answer["near_optimal"])
+    if "uncertainty" in answer:
+        yield Padding(_uncertainty(answer["uncertainty"]), (0, 0, 1, 2))
+
+
+def _compared(records: Sequence[Record]) -> Iterator[RenderableType]:
+    """One line for each fleet or limit; columns without a value anywhere are left out."""
+    names = [name for name in records[0] if any(_known(row[name]) for row in records) and name != "reason"]
+    table = _plain(words(names[0]))
+    for name in names[1:]:
+        table.add_column(words(name).replace(" ", "\n"), justify="right", no_wrap=True)
+    for row in records:
+        table.add_row(*(_figure(name, row[name]) for name in names))
+    yield table
+    for row in records:
+        if isinstance(row.get("reason"), str):
+            yield Text(f"  {row[names[0]]}: {row['reason']}")
+
+
+def _alternatives(records: Sequence[Record]) -> Table:
+    """One line for each fleet: what it costs more, its power, and what it is made of."""
+    table = _numbers(_plain("fleet"), "over best", "MW")
+    table.add_column("systems bought", overflow="fold")
+    for row in records:
+        bought = {name.removeprefix("systems."): n for name, n in row.items() if name.startswith("systems.")}
+        listed = ", ".join(f"{count(n)} {name}" for name, n in bought.items() if n)
+        over = f"{100 * row['over_optimum']:.3g} %"
+        table.add_row(row["fleet"], over, figure(row["standing_mw"]), listed)
+    return table
+
+
+def _known(value: Any) -> bool:
+    return value not in (None, "", 0, 0.0) and value == value
+
+
+def _figure(name: str, value: Any) -> str:
+    if name in _SHARES and _known(value):
+        return f"{100 * value:.3g} %"
+    return str(value) if isinstance(value, str) else short(value)
+
+
+def _uncertainty(worth: Record) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in worth.items():
+        table.add_row(Text(_WAYS[name], style="cyan"), _exact(value))
+    return table
 
 
 def _exact(value: float) -> str:
