@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from clustermodel.assembly.layouts import Shape, candidates
-from clustermodel.catalog import InfeasibleError
+from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
 from clustermodel.chain.search import Grid, between, cheapest, product
@@ -32,6 +34,11 @@ class Choice:
 
 def choose(setup: Setup) -> Choice:
     """The cheapest point that fits and meets the objectives; `InfeasibleError` where there is none."""
+    if setup.question.disaggregated:
+        raise ConfigError(
+            "pools of their own for prefill and decode (--allocation disaggregated, --prefill-..., "
+            "--decode-workers) are known to cost, compare, frontier and power only; leave them out here"
+        )
     shapes = candidates(
         setup.system.spec, setup.model.spec, setup.question.n_accelerators, setup.question.fixed_axes
     )
@@ -53,7 +60,7 @@ def choose(setup: Setup) -> Choice:
         shape=refined.shapes[best],
         concurrency=float(refined.concurrency[best]),
         evaluation=evaluation,
-        active=_active_objective(setup, grid, refined.price[best]),
+        active=active_objective(grid, limits(setup), refined.price[best]),
         idle=float(refined.price[best] / evaluation.unit.blended),
         n_systems=_n_systems(setup, refined, best),
         latency=None if latency is None else jax.tree.map(lambda leaf: leaf[best], latency),
@@ -68,12 +75,29 @@ def _n_systems(setup: Setup, grid: Grid, index: int) -> int | None:
     return int(systems(setup, [grid.shapes[index]], rate)[0])
 
 
-def _active_objective(setup: Setup, grid: Grid, price: float) -> str | None:
+@runtime_checkable
+class Searched(Protocol):
+    """What a search has looked at: prices, and which points keep objectives on TTFT and TPOT (s)."""
+
+    @property
+    def price(self) -> NDArray[np.float64]:
+        """USD per token."""
+        ...
+
+    def meets(self, max_ttft: float, max_tpot: float) -> NDArray[np.bool_]:
+        """Points that fit and keep both."""
+        ...
+
+
+def active_objective(searched: Searched, objectives: tuple[float, float], price: float) -> str | None:
     """The objective without which a cheaper point would have been chosen; of two, the dearer one."""
-    max_ttft, max_tpot = limits(setup)
-    without = {"slo_ttft": grid.meets(math.inf, max_tpot), "slo_tpot": grid.meets(max_ttft, math.inf)}
-    prices = {name: grid.price[cheapest(grid, allowed)] for name, allowed in without.items()}
-    prices["both"] = grid.price[cheapest(grid, grid.meets(math.inf, math.inf))]
+    max_ttft, max_tpot = objectives
+    without = {
+        "slo_ttft": searched.meets(math.inf, max_tpot),
+        "slo_tpot": searched.meets(max_ttft, math.inf),
+        "both": searched.meets(math.inf, math.inf),
+    }
+    prices = {name: float(np.min(searched.price[allowed])) for name, allowed in without.items()}
     if prices.pop("both") >= price * (1 - 1e-9):
         return None
     return min(prices, key=lambda name: prices[name])

@@ -9,11 +9,12 @@ import numpy as np
 from clustermodel import __version__
 from clustermodel.assembly.layouts import candidates
 from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.chain import pools
 from clustermodel.chain.cost import SCHEMA, cost
-from clustermodel.chain.infeasible import does_not_fit
+from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
 from clustermodel.chain.provenance import asked_fields
 from clustermodel.chain.question import Question, named
-from clustermodel.chain.search import Grid, product
+from clustermodel.chain.search import Grid, lower_envelope, product
 from clustermodel.chain.setup import MILLISECONDS, Setup, find, limits, price, set_up
 from clustermodel.chain.watts import WATTS_PER_MW, planned_power
 from clustermodel.units import MILLION
@@ -67,35 +68,35 @@ def frontier(catalog: Catalog, question: Question, systems: Sequence[str | Entry
     A point is kept if no other point of the system is both faster for the user and cheaper per token.
     """
     _same_basis(catalog, question, systems)
+    curve = pools.curve if question.disaggregated else _curve
     points, reasons = [], []
     for name in systems:
-        setup = set_up(catalog, dataclasses.replace(question, system=name))
-        shapes = candidates(setup.system.spec, setup.model.spec, question.n_accelerators, question.fixed_axes)
-        grid = product(setup, shapes)
-        kept = _non_dominated(grid, grid.meets(*limits(setup)))
-        if len(kept):
-            points += [_point(setup, grid, int(index)) for index in kept]
-        else:
-            why = does_not_fit(setup, grid) if not grid.fits.any() else "no point meets the objectives"
-            reasons.append({"system": setup.system.slug, "reason": why})
+        try:
+            points += curve(catalog, dataclasses.replace(question, system=name))
+        except InfeasibleError as error:
+            reasons.append({"system": find(catalog, "systems", name).slug, "reason": str(error)})
     if not points:
         raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
     return _object("frontier", question, systems) | {"points": [*points, *reasons]}
 
 
-def _non_dominated(grid: Grid, allowed: np.ndarray) -> np.ndarray:
-    """Rows of the lower envelope of price against TPOT, fastest first."""
-    order = np.lexsort((grid.price, grid.tpot))
-    order = order[allowed[order]]
-    best = np.minimum.accumulate(grid.price[order])
-    first = np.concatenate([[True], best[1:] < best[:-1]]) if len(order) else np.zeros(0, dtype=bool)
-    return order[first]
+def _curve(catalog: Catalog, question: Question) -> list[dict[str, Any]]:
+    """The non-dominated points of one system, fastest first."""
+    setup = set_up(catalog, question)
+    shapes = candidates(setup.system.spec, setup.model.spec, question.n_accelerators, question.fixed_axes)
+    grid = product(setup, shapes)
+    kept = lower_envelope(grid.price, grid.tpot, grid.meets(*limits(setup)))
+    if not len(kept):
+        fits = grid.fits.any()
+        raise InfeasibleError(objective_out_of_reach(setup, grid) if fits else does_not_fit(setup, grid))
+    return [_point(setup, grid, int(index)) for index in kept]
 
 
 def _point(setup: Setup, grid: Grid, index: int) -> dict[str, Any]:
     tpot, shape = float(grid.tpot[index]), grid.shapes[index]
     rate = float(grid.evaluations.point.output_rate[index])
-    carried, inlet = (float(each[index]) for each in (grid.evaluations.carried, grid.evaluations.inlet.total))
+    found = grid.row(index)
+    carried, inlet = float(found.carried), float(found.inlet.total)
     return {
         "system": setup.system.slug,
         "interactivity_tok_s_user": 1 / tpot,

@@ -47,18 +47,21 @@ def evaluate(deployment: Deployment, load: Load, money: Money) -> Evaluation:
     point = closed_loop(deployment, load)
     board, board_power = replica_power(money.board, deployment, load, point)
     inlet = system_power(deployment.system, board_power, tier_reads(deployment, load, point))
-    hour = _hour(deployment, money, inlet.total)
-    carried = carried_accelerators(deployment)
-    tier = cache_tier(deployment)
-    holding = holding_cost(
-        holding_price(tier, money.terms), token_cache_bytes(deployment), money.reuse_interval
-    )
-    holding = jnp.where(money.all_in_price > 0, 0.0, holding)
+    hour, carried = hour_cost(deployment, money, inlet.total), carried_accelerators(deployment)
+    holding = holding_of(deployment, money)
     unit = token_costs(hour.total * carried, token_rates(point, load), point.token_time, holding)
     return Evaluation(point, board, board_power, inlet, hour, carried, unit, holding)
 
 
-def _hour(deployment: Deployment, money: Money, inlet_power: Scalar) -> HourCost:
+def holding_of(deployment: Deployment, money: Money) -> Scalar:
+    """Keeping one cached token until its next use (USD); inside a dated all-in price, so nothing then."""
+    price = holding_price(cache_tier(deployment), money.terms)
+    cost = holding_cost(price, token_cache_bytes(deployment), money.reuse_interval)
+    return jnp.where(money.all_in_price > 0, 0.0, cost)
+
+
+def hour_cost(deployment: Deployment, money: Money, inlet_power: Scalar) -> HourCost:
+    """One accelerator in use (USD/s): its parts, or the dated price, over the share of hours that is sold."""
     owned = owned_cost(deployment.system, money.site, money.terms, inlet_power)
     rented = rented_cost(money.all_in_price)
     quoted = money.all_in_price > 0

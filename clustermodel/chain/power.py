@@ -9,6 +9,7 @@ import numpy as np
 from clustermodel import __version__
 from clustermodel.calibration.power import clocks, planning
 from clustermodel.catalog import Catalog
+from clustermodel.chain import pools
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.provenance import assumptions, inputs, sources
@@ -47,6 +48,8 @@ def power(catalog: Catalog, question: Question) -> dict[str, Any]:
         ConfigError: the question is wrong.
         InfeasibleError: it has no answer; the text names the binding limit and the nearest feasible value.
     """
+    if question.disaggregated:
+        return pools.power(catalog, question)
     setup = set_up(catalog, question)
     choice = choose(setup)
     point, watts = choice.evaluation.point, power_fields(setup, choice)

@@ -11,11 +11,15 @@ from clustermodel.chain.setup import Setup
 GUESSES = ("estimate", "assumption")
 
 
-def inputs(setup: Setup) -> dict[str, Any]:
-    """The question with its defaults, and every number of every entry as it was written."""
+def inputs(setup: Setup, *others: Setup) -> dict[str, Any]:
+    """The question with its defaults, and every number of every entry as it was written.
+
+    `others` are further parts of the same deployment: their entries count too.
+    """
     asked = asked_fields(setup.question)
     asked |= {"isl": setup.isl, "osl": setup.osl, "prefix_hit_rate": setup.prefix_hit_rate}
-    return {**asked, "entries": {f"{e.kind}/{e.slug}": _values(e) for e in setup.entries}}
+    entries = {f"{e.kind}/{e.slug}": _values(e) for each in (setup, *others) for e in each.entries}
+    return {**asked, "entries": entries}
 
 
 def asked_fields(question: Question) -> dict[str, Any]:
@@ -28,19 +32,22 @@ def _values(entry: Entry[Any]) -> dict[str, str | float | None]:
     return {path: number.value for path, number in entry.provenance.items()}
 
 
-def _numbers(setup: Setup) -> list[tuple[str, str, Written]]:
-    rows = [
-        (f"{entry.kind}/{entry.slug}", path, number)
+def _numbers(*setups: Setup) -> list[tuple[str, str, Written]]:
+    """Every number once, with its entry and its field."""
+    rows = {
+        (f"{entry.kind}/{entry.slug}", path): number
+        for setup in setups
         for entry in setup.entries
         for path, number in entry.provenance.items()
-    ]
-    rows += [("calibration/power", path, number) for path, number in setup.board.provenance.items()]
-    if setup.quote:
-        rows.append((f"prices/{setup.quote.basis}", setup.quote.date, setup.quote.number))
-    return rows
+    }
+    for setup in setups:
+        rows |= {("calibration/power", path): number for path, number in setup.board.provenance.items()}
+        if setup.quote:
+            rows[f"prices/{setup.quote.basis}", setup.quote.date] = setup.quote.number
+    return [(*where, number) for where, number in rows.items()]
 
 
-def assumptions(setup: Setup) -> list[dict[str, Any]]:
+def assumptions(*setups: Setup) -> list[dict[str, Any]]:
     """The numbers that are estimates or assumptions, with their ranges."""
     return [
         {
@@ -52,14 +59,14 @@ def assumptions(setup: Setup) -> list[dict[str, Any]]:
             "high": number.high,
             "note": number.note,
         }
-        for where, path, number in _numbers(setup)
+        for where, path, number in _numbers(*setups)
         if number.confidence in GUESSES and number.value is not None
     ]
 
 
-def sources(catalog: Catalog, setup: Setup) -> list[dict[str, Any]]:
+def sources(catalog: Catalog, *setups: Setup) -> list[dict[str, Any]]:
     """Sources of the numbers used, most used first, with link and dates."""
-    used = Counter(number.source for _, _, number in _numbers(setup) if number.source)
+    used = Counter(number.source for _, _, number in _numbers(*setups) if number.source)
     used["clustermodel"] += 1  # the fit of the serving coefficients
     rows = []
     for key, times in used.most_common():

@@ -5,14 +5,16 @@ import math
 from typing import Any
 
 from clustermodel.catalog import ConfigError, Entry
-from clustermodel.economics.allocation import ALLOCATIONS
+from clustermodel.economics.allocation import ALLOCATIONS, SINGLE_CLASS
 from clustermodel.specs import Engine, Model, Site, System, Workload
 
 BASES = ("bottom_up", "hyperscaler", "neocloud", "rental_3y", "on_demand")
 PERCENTILES = (50, 90, 99)
-COLOCATED = tuple(name for name in ALLOCATIONS if name != "disaggregated")
+WITHIN_POOLS = ("time_weighted", "disaggregated", *SINGLE_CLASS)
+"""Allocations of pools: time-weighted within each pool is what `disaggregated` means."""
 _POSITIVE = ("isl", "osl", "concurrency", "rate", "max_ttft_ms", "max_tpot_ms", "n_accelerators")
 _AXES = ("tp", "pp", "ep", "dp")
+_POOLS = ("prefill_tp", "prefill_pp", "prefill_ep", "prefill_dp", "prefill_workers", "decode_workers")
 _MOST_DRAFTED = 64
 _MOST = 1e12  # beyond this a number is a slip, not a workload
 
@@ -43,6 +45,13 @@ class Question:
     pp: int | None = None
     ep: int | None = None
     dp: int | None = None
+    prefill_system: str | Entry[System] | None = None
+    prefill_tp: int | None = None
+    prefill_pp: int | None = None
+    prefill_ep: int | None = None
+    prefill_dp: int | None = None
+    prefill_workers: int | None = None
+    decode_workers: int | None = None
     precision: str | None = None
     kv_precision: str | None = None
     cost_basis: str = "bottom_up"
@@ -57,6 +66,12 @@ class Question:
     def fixed_axes(self) -> dict[str, int]:
         """The layout axes that the question names."""
         return {axis: getattr(self, axis) for axis in _AXES if getattr(self, axis) is not None}
+
+    @property
+    def disaggregated(self) -> bool:
+        """Whether prefill and decode get pools of their own: asked by the allocation or by any option of pools."""
+        stated = [getattr(self, field) is not None for field in ("prefill_system", *_POOLS)]
+        return self.allocation == "disaggregated" or any(stated)
 
 
 def named(given: str | Entry[Any]) -> str:
@@ -82,7 +97,7 @@ def check(question: Question) -> None:
 
 def _bad_numbers(question: Question) -> list[str]:
     problems = []
-    for field in (*_POSITIVE, *_AXES, "utilisation"):
+    for field in (*_POSITIVE, *_AXES, *_POOLS, "utilisation"):
         value = getattr(question, field)
         if value is not None and not (math.isfinite(value) and 0 < value <= _MOST):
             problems.append(f"{option(field)} {value}: write a positive number")
@@ -104,7 +119,11 @@ def _bad_numbers(question: Question) -> list[str]:
 
 def _bad_choices(question: Question) -> list[str]:
     percentile = question.percentile
-    choices = {"cost_basis": BASES, "allocation": COLOCATED, "effects": ("full", "globals")}
+    choices = {
+        "cost_basis": BASES,
+        "allocation": WITHIN_POOLS if question.disaggregated else ALLOCATIONS,
+        "effects": ("full", "globals"),
+    }
     problems = [
         f"{option(field)} {getattr(question, field)!r}: write one of {', '.join(known)}"
         for field, known in choices.items()

@@ -1,6 +1,7 @@
 """Find the cheapest layout and concurrency that meet the objectives, all candidates at once."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,17 +70,15 @@ def _evaluate_pairs(
 def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
     """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
     deployment, load = _template(setup, shapes)
-    evaluated = _in_chunks(
-        lambda layouts, n: _evaluate_pairs(deployment, load, setup.money, layouts, n), shapes, concurrency
+    layouts = stack_layouts(list(shapes))
+    evaluated = in_chunks(
+        functools.partial(_evaluate_pairs, deployment, load, setup.money), layouts, concurrency
     )
     if setup.question.rate is None:
         point, price = evaluated.point, np.asarray(evaluated.unit.blended)
         return Grid(tuple(shapes), concurrency, evaluated, point.ttft, point.tpot, price, None)
-    latency = _in_chunks(
-        lambda layouts, rate: _latency_rows(deployment, load, setup.arrivals, layouts, rate),
-        shapes,
-        np.asarray(evaluated.point.request_rate),
-    )
+    rates = np.asarray(evaluated.point.request_rate)
+    latency = in_chunks(functools.partial(_latency_rows, deployment, load, setup.arrivals), layouts, rates)
     level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
     return Grid(
         shapes=tuple(shapes),
@@ -98,16 +97,14 @@ def _template(setup: Setup, shapes: Sequence[Shape]) -> tuple[Deployment, Load]:
     return setup.deployment(first), setup.load(jnp.ones(()))
 
 
-def _in_chunks(
-    evaluate_rows: Callable[[Layout, Array], Any], shapes: Sequence[Shape], values: NDArray[np.float64]
-) -> Any:
-    """Rows of layout and value through a compiled function, its last chunk filled up with the last row."""
-    layouts, parts = stack_layouts(list(shapes)), []
-    for start in range(0, len(shapes), _CHUNK):
-        rows = np.minimum(np.arange(start, start + _CHUNK), len(shapes) - 1)
-        chunk = jax.tree.map(lambda axis, rows=rows: axis[rows], layouts)
-        parts.append(evaluate_rows(chunk, jnp.asarray(values[rows])))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(shapes)], *parts)
+def in_chunks(run: Callable[..., Any], *rows: Any) -> Any:
+    """Stacked rows through a compiled function, the last chunk filled up with the last row."""
+    n = len(jax.tree.leaves(rows)[0])
+    parts = []
+    for start in range(0, n, _CHUNK):
+        index = np.minimum(np.arange(start, start + _CHUNK), n - 1)
+        parts.append(run(*jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), rows)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 
 @jax.jit
@@ -131,6 +128,17 @@ def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:
 def cheapest(grid: Grid, allowed: NDArray[np.bool_]) -> int:
     """Row with the lowest price among the allowed."""
     return int(np.argmin(np.where(allowed, grid.price, np.inf)))
+
+
+def lower_envelope(
+    price: NDArray[np.float64], time: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Allowed rows that no other allowed row beats in price and in time alike, fastest first."""
+    order = np.lexsort((price, time))
+    order = order[allowed[order]]
+    best = np.minimum.accumulate(price[order])
+    first = np.concatenate([[True], best[1:] < best[:-1]]) if len(order) else np.zeros(0, dtype=bool)
+    return order[first]
 
 
 def between(setup: Setup, grid: Grid, index: int) -> Grid:

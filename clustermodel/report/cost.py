@@ -61,7 +61,9 @@ def _title(answer: Answer) -> str:
 
 def _setting(answer: Answer) -> str:
     n, paid = answer["n_accelerators"], answer["accelerators_paid_for"]
-    replica = f"{count(n)} accelerator{'s' if n > 1 else ''} a replica"
+    replica = (
+        f"{count(n)} accelerator{'s' if n > 1 else ''} {'in two pools' if 'pools' in answer else 'a replica'}"
+    )
     stranded = f" (pays for {count(paid)})" if paid > n else ""
     return (
         f"{answer['precision']} weights, {answer['compute_precision']} arithmetic, "
@@ -111,6 +113,10 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{n['total_tok_s_per_accelerator']} with input",
     )
     yield "memory", _memory(answer["memory"])
+    for name, pool in answer.get("pools", {}).items():
+        yield f"{name} pool", _pool(pool)
+    if "transfer" in answer:
+        yield "transfer", _transfer(answer["transfer"])
     yield (
         "power",
         f"board {n['power_w_per_accelerator']} W, with chassis {n['it_w_per_accelerator']} W, with cooling "
@@ -134,6 +140,21 @@ def _memory(memory: Mapping[str, Any]) -> str:
     uses = {"weights_gb": "weights", "kv_gb": "cache in use", "workspace_gb": "workspace"}
     used = ", ".join(f"{label} {figure(memory[key])}" for key, label in uses.items())
     return f"{used} of {figure(memory['capacity_gb'])} GB per accelerator"
+
+
+def _pool(pool: Mapping[str, Any]) -> str:
+    n = count(pool["n_accelerators"])
+    return (
+        f"{n} accelerators of {pool['system']}, {percent(pool['utilisation'])} used, "
+        f"{percent(pool['bill_share'])} of the bill; board {figure(pool['power_w_per_accelerator'])} W"
+    )
+
+
+def _transfer(transfer: Mapping[str, float]) -> str:
+    return (
+        f"{figure(transfer['gb_per_request'])} GB of cache a request in {figure(transfer['ms'])} ms, "
+        f"{figure(transfer['exposed_ms'])} ms of it not hidden behind prefill"
+    )
 
 
 def _calibration(answer: Answer) -> str:

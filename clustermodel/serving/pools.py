@@ -13,11 +13,12 @@ from clustermodel.physics.step import StepTime, draft_time, iteration
 from clustermodel.physics.work import Demand, Tokens, cache_shards
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
+from clustermodel.serving.phases import Phases
+from clustermodel.serving.prefix import cached_token_time
 from clustermodel.serving.steady import Bounds
 from clustermodel.specs import quantity
 
 _PASSES = 12  # substitutions until the running batch settles to 1e-3
-_NORM = 4  # sharpness of the minimum of what the two pools can do
 
 
 class Pool(eqx.Module):
@@ -38,6 +39,7 @@ class Pools(eqx.Module):
     prefill: Pool
     decode: Pool
     overlap: Scalar = quantity("", "share of the cache transfer hidden behind prefill", 0.0)
+    apart: Scalar = quantity("", "1 where the pools stand on different systems: only the network joins", 0.0)
 
     @property
     def n_accelerators(self) -> Scalar:
@@ -54,39 +56,47 @@ class PoolsPoint(eqx.Module):
     request_rate: Scalar
     output_rate: Scalar
     transfer: Scalar  # of one request's cache, before overlap (s)
+    exposed: Scalar  # what of it a request waits for (s)
+    wave: Scalar  # prefill of one request on every rank of a prefill worker (s)
+    room: Scalar  # sequences that the decode pool may run
     prefill_utilisation: Scalar  # request rate over what the prefill pool can do
+    prefilling: Scalar  # requests at the prefill pool, in service or waiting for it
+    token_time: Phases  # time of its own pool per uncached, cached and output token (s/token)
     step: StepTime  # one iteration of a decode worker
     decode_demand: Demand  # of that iteration, per output token
     memory: MemoryUse  # of a decode worker
+    prefill_memory: MemoryUse  # of a prefill worker
     bounds: Bounds
 
 
 def disaggregated(pools: Pools, load: Load) -> PoolsPoint:
     """The steady state of two pools that together always have `load.concurrency` requests in flight.
 
-    The prefill pool serves n dp requests per wave of t_w seconds, the decode pool is a delay of osl TPOT(B):
-    rate = min(N / (t_w + transfer + osl TPOT), n dp / t_w, room / (osl TPOT)), smoothly, and B = rate osl TPOT.
+    The prefill pool is a station of n dp servers that take t_w seconds each, transfer and decode are a delay of
+    transfer + osl TPOT(B), B = rate osl TPOT (`circulation`); no more than `room` sequences decode at a time.
     What of N / rate is spent in neither pool is waiting, and that is in TTFT.
     """
-    wave = _wave(pools.prefill, load)
-    transfer = transfer_time(pools, load)
-    exposed = (1 - pools.overlap) * transfer
+    wave, transfer = prefill_wave(pools.prefill, load), transfer_time(pools, load)
+    exposed = exposed_transfer(pools, load, wave)
     memory = memory_use(pools.decode.worker, load)
-    room = jnp.maximum(memory.sequences, 1e-3) * pools.decode.workers
+    room = decode_room(pools.decode, memory)
 
     def rate(tpot: Scalar) -> Scalar:
         decode = load.osl * tpot
-        limits = (load.concurrency / (wave.time + exposed + decode), wave.rate, room / decode)
-        return sum(limit**-_NORM for limit in limits) ** (-1 / _NORM)
+        flow = circulation(load.concurrency, wave, exposed + decode)
+        return jnp.minimum(flow, jnp.minimum(room / decode, transfer_rate(pools, load)))
 
     def settle(_: Any, batch: Scalar) -> Scalar:
-        tpot = _decode(pools.decode, load, batch).tpot
+        tpot = decode_iteration(pools.decode, load, batch).tpot
         return jnp.sqrt(batch * rate(tpot) * load.osl * tpot)  # the geometric mean damps the substitution
 
     batch = jax.lax.fori_loop(0, _PASSES, settle, jnp.minimum(load.concurrency, room))
-    decode = _decode(pools.decode, load, batch)
+    decode = decode_iteration(pools.decode, load, batch)
     request_rate = jnp.minimum(rate(decode.tpot), batch / (load.osl * decode.tpot))
-    ttft = _ttft(pools, load, wave, load.concurrency / request_rate - load.osl * decode.tpot)
+    away = exposed + load.osl * decode.tpot
+    waited = load.concurrency / request_rate - load.osl * decode.tpot
+    ahead = jnp.maximum(load.concurrency / (wave.rate * wave.time) - 1, 0.0)
+    ttft = unloaded_ttft(pools, wave, exposed, waited) + _burst(pools, load, ahead * wave.time)
     most = jnp.minimum(wave.bound_rate * load.osl, batch / decode.bound)
     return PoolsPoint(
         ttft=jnp.maximum(ttft, wave.bound),
@@ -95,34 +105,79 @@ def disaggregated(pools: Pools, load: Load) -> PoolsPoint:
         request_rate=request_rate,
         output_rate=request_rate * load.osl,
         transfer=transfer,
+        exposed=exposed,
+        wave=wave.time,
+        room=room,
         prefill_utilisation=request_rate / wave.rate,
+        prefilling=load.concurrency - circulation(load.concurrency, wave, away) * away,
+        token_time=_token_time(pools, load, wave, decode.tpot / batch),
         step=decode.step,
         decode_demand=decode.demand,
         memory=memory,
+        prefill_memory=memory_use(pools.prefill.worker, load),
         bounds=Bounds(decode.bound, wave.bound, most),
     )
 
 
-def transfer_time(pools: Pools, load: Load) -> Scalar:
-    """Seconds to move one request's cache between the pools.
+def circulation(concurrency: Scalar, wave: "Wave", delay: Scalar) -> Scalar:
+    """Requests/s of a closed network: N requests go round a prefill station and a delay of Z seconds.
 
-    bytes / (shards x rate): every accelerator of a worker that holds a share sends it, over the scale-up link
-    where both pools stand in one domain, else over the network; the slower side counts.
+    A station of c servers of s seconds is one server of d = s/c behind a delay of s - d [Seidmann, Schweitzer &
+    Shalev-Oren 1987]; an arrival finds (N - 1)/N of its mean queue [Schweitzer 1979], which leaves
+    R^2 + R (Z' - N d) - d Z' = 0 for the time R at that server, Z' = Z + s - d, and N / (Z' + R) requests/s.
     """
-    worker, peer = pools.prefill.worker, pools.decode.worker
-    stored = transformer.stored_cache(
-        worker.model, load.isl, peer.formats.cache_bytes, peer.formats.state_bytes
-    ).total
-    n = pools.n_accelerators
-    rate = jnp.minimum(
-        worker.link(n) * cache_shards(worker) * worker.coefficients.link_share,
-        peer.link(n) * cache_shards(peer) * peer.coefficients.link_share,
-    )
-    return stored / jnp.maximum(rate, 1.0)
+    own = 1 / wave.rate
+    elsewhere = delay + jnp.maximum(wave.time - own, 0.0)
+    surplus = concurrency * own - elsewhere
+    return concurrency / (elsewhere + (surplus + jnp.sqrt(surplus**2 + 4 * own * elsewhere)) / 2)
 
 
-class _Wave(eqx.Module):
-    """Prefill of one request on every attention rank of a worker."""
+def decode_room(pool: Pool, memory: MemoryUse) -> Scalar:
+    """Sequences that the decode pool may run: what fits, and what its engine allows."""
+    allowed = pool.worker.engine.max_num_seqs * pool.worker.layout.dp
+    return jnp.maximum(jnp.minimum(memory.sequences, allowed), 1e-3) * pool.workers
+
+
+def handed_over(pools: Pools, load: Load) -> Scalar:
+    """Bytes of one request's cache that go from prefill to decode, in the format that decode reads."""
+    f, model = pools.decode.worker.formats, pools.prefill.worker.model
+    return transformer.stored_cache(model, load.isl, f.cache_bytes, f.state_bytes).total
+
+
+def link_rate(pools: Pools, pool: Pool) -> Scalar:
+    """B/s that one attention rank of a pool sends or takes: of every accelerator that holds a share of a cache.
+
+    Over the scale-up link where both pools stand in one domain, else over the network.
+    """
+    worker = pool.worker
+    near = worker.link(pools.n_accelerators)
+    link = jnp.where(pools.apart > 0, worker.accelerator.scaleout_bandwidth, near)
+    return link * cache_shards(worker) * worker.layout.pp * worker.coefficients.link_share
+
+
+def transfer_time(pools: Pools, load: Load) -> Scalar:
+    """Seconds to move one request's cache between the pools: its bytes at the rate of the slower side."""
+    rate = jnp.minimum(link_rate(pools, pools.prefill), link_rate(pools, pools.decode))
+    return handed_over(pools, load) / jnp.maximum(rate, 1.0)
+
+
+def transfer_rate(pools: Pools, load: Load) -> Scalar:
+    """Requests/s whose caches the links of both pools can carry, all attention ranks at once."""
+    sides = [
+        link_rate(pools, pool) * pool.workers * pool.worker.layout.dp
+        for pool in (pools.prefill, pools.decode)
+    ]
+    return jnp.maximum(jnp.minimum(*sides), 1.0) / handed_over(pools, load)
+
+
+def exposed_transfer(pools: Pools, load: Load, wave: "Wave") -> Scalar:
+    """What a request waits for its transfer (s): the overlapped share hides behind its own prefill, if that lasts."""
+    transfer = transfer_time(pools, load)
+    return transfer - jnp.minimum(pools.overlap * transfer, wave.time)
+
+
+class Wave(eqx.Module):
+    """Prefill of one request on every attention rank of a worker, reload of cached prefixes included."""
 
     time: Scalar
     bound: Scalar
@@ -130,26 +185,30 @@ class _Wave(eqx.Module):
     bound_rate: Scalar
 
 
-def _wave(pool: Pool, load: Load) -> _Wave:
+def prefill_wave(pool: Pool, load: Load) -> Wave:
+    """A wave of prompts through every worker of the pool."""
     worker, zero = pool.worker, jnp.zeros_like(load.isl)
     chunk = jnp.maximum(load.chunk(worker.engine.chunk), 1.0)
     tokens = Tokens(zero, chunk * worker.layout.dp, load.context, load.prefill_context)
     step, need = iteration(worker, tokens)
     chunks = load.uncached / chunk
     launches = worker.model.layers * worker.coefficients.mixed_launch
-    time, bound = chunks * (step.total + launches), chunks * need.total.bound
+    reload = load.cached * cached_token_time(worker, load).latency
+    time, bound = chunks * (step.total + launches) + reload, chunks * need.total.bound
     served = pool.workers * worker.layout.dp
-    return _Wave(time, bound, served / time, served / bound)
+    return Wave(time, bound, served / time, served / bound)
 
 
-class _Decode(eqx.Module):
+class Decode(eqx.Module):
+    """One iteration of a decode worker, per output token of each of its sequences."""
+
     tpot: Scalar
     bound: Scalar
     step: StepTime
     demand: Demand
 
 
-def _decode(pool: Pool, load: Load, batch: Scalar) -> _Decode:
+def decode_iteration(pool: Pool, load: Load, batch: Scalar) -> Decode:
     """One iteration of a decode worker that holds its share of `batch`."""
     zero, verified = jnp.zeros_like(batch), 1 + load.draft_tokens
     tokens = Tokens(batch / pool.workers, zero, load.context, load.prefill_context, verified)
@@ -157,14 +216,27 @@ def _decode(pool: Pool, load: Load, batch: Scalar) -> _Decode:
     drafting = load.draft_tokens * draft_time(step, pool.worker.model.layers)
     bound, accepted = need.total.bound / verified, 1 + load.accepted_tokens
     tpot = jnp.maximum((step.total + drafting) / accepted, bound)
-    return _Decode(tpot, bound, step, need.total.scaled(1 / accepted))
+    return Decode(tpot, bound, step, need.total.scaled(1 / accepted))
 
 
-def _ttft(pools: Pools, load: Load, wave: _Wave, outside: Scalar) -> Scalar:
-    """Own prefill, the transfer, and waiting: at least what keeps `outside` seconds of a request's cycle."""
+def unloaded_ttft(pools: Pools, wave: Wave, exposed: Scalar, outside: Scalar) -> Scalar:
+    """Own prefill and the exposed transfer (s): at least what keeps `outside` seconds of a request's cycle."""
     c = pools.prefill.worker.coefficients
-    alone = c.ttft_scale * (c.ttft_host + c.ttft_prefill * wave.time) + (1 - pools.overlap) * transfer_time(
-        pools, load
-    )
-    ahead = jnp.maximum(load.concurrency / (wave.rate * wave.time) - 1, 0.0) * c.burst_floor * wave.time
-    return jnp.maximum(alone, outside) + ahead + c.ttft_request * load.concurrency
+    return jnp.maximum(c.ttft_scale * (c.ttft_host + c.ttft_prefill * wave.time) + exposed, outside)
+
+
+def _burst(pools: Pools, load: Load, ahead: Scalar) -> Scalar:
+    """Prompts sent at the same moment (s)."""
+    c = pools.prefill.worker.coefficients
+    return ahead * c.burst_floor + c.ttft_request * load.concurrency
+
+
+def _token_time(pools: Pools, load: Load, wave: Wave, decode: Scalar) -> Phases:
+    """Seconds of a pool's own time per token of each class; cached tokens take their reload and attention."""
+    pool, prefix = pools.prefill, cached_token_time(pools.prefill.worker, load)
+    request = wave.time / pool.worker.layout.dp / pool.workers
+    marginal = (prefix.reload + prefix.attention) / pool.workers
+    cached = jnp.minimum(load.cached * marginal, request)
+    some = load.cached > 0
+    reload = jnp.where(some, cached / jnp.where(some, load.cached, 1.0), marginal)
+    return Phases((request - cached) / jnp.maximum(load.uncached, 1.0), reload, decode)

@@ -3,6 +3,9 @@
 import equinox as eqx
 
 from clustermodel._types import Scalar
+from clustermodel.physics.step import StepTime
+from clustermodel.physics.tiers import Placement
+from clustermodel.serving.phases import Phases
 from clustermodel.serving.steady import ServingPoint
 
 
@@ -19,14 +22,18 @@ class Resources(eqx.Module):
 
 
 def resources(point: ServingPoint) -> Resources:
-    """Split TPOT by resource: the decode iteration by what each operation waits for, then prefill and reload.
+    """Split TPOT by resource; see `owed`."""
+    return owed(point.step, point.memory.placement, point.time)
+
+
+def owed(step: StepTime, placement: Placement | None, time: Phases) -> Resources:
+    """Split time by resource: decode by what each operation of an iteration waits for, then prefill and reload.
 
     Reads of farther tiers, of running data and of cached prefixes, are `tier_bandwidth`.
 
     Where traffic and arithmetic overlap, the operation's time is split as their cubes, the parts of its norm.
     """
-    step, placement = point.step, point.memory.placement
-    decode = point.time.decode / step.total
+    decode = time.decode / step.total
     weights = {"dense": step.dense, "experts": step.experts, "head": step.head}
     traffic = {kind: each.total * each.traffic_share for kind, each in weights.items()}
     arithmetic = sum(each.total * (1 - each.traffic_share) for each in [*weights.values(), step.attention])
@@ -39,6 +46,6 @@ def resources(point: ServingPoint) -> Resources:
         kv_bandwidth=near["cache"] * decode,
         interconnect=step.communication.total * decode,
         host_overhead=(step.launch + step.host) * decode,
-        prefill=point.time.prefill,
-        tier_bandwidth=point.time.reload + sum(traffic[kind] * far[kind] for kind in traffic) * decode,
+        prefill=time.prefill,
+        tier_bandwidth=time.reload + sum(traffic[kind] * far[kind] for kind in traffic) * decode,
     )

@@ -1,0 +1,70 @@
+"""Parts that several answers share: where a step's time goes, memory in use, percentiles of latency."""
+
+import dataclasses
+from typing import Any
+
+from clustermodel.chain.setup import Setup
+from clustermodel.physics.step import StepTime
+from clustermodel.serving.memory import MemoryUse
+from clustermodel.serving.open_loop import Latency
+
+GB, MS = 1e9, 1e3
+
+
+def percentiles(latency: Latency) -> dict[str, Any]:
+    """Latency when requests arrive on their own at the peak rate (ms)."""
+    named = {"ttft_ms": latency.ttft, "tpot_ms": latency.tpot}
+    table: dict[str, Any] = {
+        name: {f.name: float(getattr(q, f.name)) * MS for f in dataclasses.fields(q)}
+        for name, q in named.items()
+    }
+    return table | {"utilisation": float(latency.utilisation), "waiting": float(latency.waiting)}
+
+
+def step_ms(step: StepTime, decode: Any) -> dict[str, float]:
+    """Where `decode` seconds of iterations go (ms), operation by operation; sums to them."""
+    share = float(decode / step.total)
+    parts = {
+        "dense": step.dense.total,
+        "experts": step.experts.total,
+        "head": step.head.total,
+        "attention": step.attention.total,
+        "all_reduce": step.communication.all_reduce,
+        "all_to_all": step.communication.all_to_all,
+        "pipeline": step.communication.pipeline,
+        "launch": step.launch,
+        "host": step.host,
+    }
+    return {name: float(part) * share * MS for name, part in parts.items()}
+
+
+def memory_fields(setup: Setup, memory: MemoryUse, sequences: float) -> dict[str, Any]:
+    """Bytes of one accelerator by use with `sequences` running on its replica, and its hierarchy (GB)."""
+    tiers = setup.system.spec.accelerator.memory
+    present = [i for i in range(len(tiers.capacity)) if float(tiers.capacity[i]) > 0]
+    room = max(float(memory.cache_room), 0.0)
+    return {
+        "weights_gb": float(memory.weights) / GB,
+        "kv_gb": min(sequences / max(float(memory.sequences), 1e-30), 1.0) * room / GB,
+        "workspace_gb": float(memory.workspace) / GB,
+        "capacity_gb": float(memory.capacity) / GB,
+        "kv_room_gb": float(memory.cache_room) / GB,
+        "sequences_that_fit": float(memory.sequences),
+        "tiers": [
+            {
+                "kind": setup.system.words["tiers"][i],
+                "capacity_gb": float(tiers.capacity[i]) / GB,
+                "bandwidth_gb_s": float(tiers.bandwidth[i]) / GB,
+                **_in_tier(memory, i),
+            }
+            for i in present
+        ],
+    }
+
+
+def _in_tier(memory: MemoryUse, tier: int) -> dict[str, float | None]:
+    """Running data of one tier (GB) and the share of it that a decode step reads; only where it is placed."""
+    if memory.placement is None:
+        return {}
+    stored, read = float(memory.placement.stored[tier]), float(memory.placement.read[tier])
+    return {"running_gb": stored / GB, "touched_fraction": read / stored if stored > 0 else None}

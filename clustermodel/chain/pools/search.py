@@ -1,0 +1,275 @@
+"""Find the cheapest pair of pools: layouts on the price-latency front of each pool, all ratios of workers."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
+
+from clustermodel._types import Scalar
+from clustermodel.assembly.layouts import Shape, stack_layouts
+from clustermodel.catalog import ConfigError
+from clustermodel.chain.evaluate import carried_accelerators
+from clustermodel.chain.pools.evaluate import Owners, PoolsEvaluation, evaluate_pools
+from clustermodel.chain.pools.setup import PoolsSetup, shapes
+from clustermodel.chain.search import concurrencies, in_chunks, lower_envelope
+from clustermodel.chain.setup import Setup
+from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.serving.load import Load
+from clustermodel.serving.memory import memory_use
+from clustermodel.serving.placement import placed
+from clustermodel.serving.pools import Pool, Pools, decode_iteration, decode_room, prefill_wave
+
+Workers = tuple[int, int]
+
+MOST_WORKERS = 8
+"""Workers of a pool that a first search tries; the second goes to twice as many."""
+_LAYOUTS = 6
+"""Layouts of each pool that a search keeps, spread over its front."""
+_LEADERS = 4
+"""Pairs of layouts that a search looks at more closely."""
+_CLOSEST = 12
+"""Pairs of pools whose load a search settles to the request."""
+_AROUND = 25
+"""Loads looked at around the best one."""
+
+
+class Plan(eqx.Module):
+    """What tells one pair of pools from another; a batch of them is what a search evaluates."""
+
+    prefill: Layout
+    decode: Layout
+    prefill_workers: Scalar
+    decode_workers: Scalar
+    concurrency: Scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolsGrid:
+    """Plans and what each came to (rows of every leaf)."""
+
+    plans: Plan
+    evaluations: PoolsEvaluation
+    ttft: NDArray[np.float64]  # s, as the objectives are meant
+    tpot: NDArray[np.float64]
+    price: NDArray[np.float64]  # USD per token of any class
+    load_asked: bool  # whether the question names the requests in flight
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether workers of both pools hold their weights and a sequence."""
+        return np.asarray(self.evaluations.fits) > 0
+
+    @property
+    def worthwhile(self) -> NDArray[np.bool_]:
+        """Whether at most one request waits behind each prefill rank and none for decoding; more only wait."""
+        point, plans = self.evaluations.point, self.plans
+        ranks = plans.prefill_workers * plans.prefill.dp
+        served = (point.prefilling <= 2 * ranks) & (plans.concurrency <= point.room + 2 * ranks)
+        return np.asarray(self.load_asked | served)
+
+    def meets(self, max_ttft: float, max_tpot: float) -> NDArray[np.bool_]:
+        """Rows that fit, are worth their load and keep both limits (s)."""
+        sound = self.fits & self.worthwhile & np.isfinite(self.price)
+        return sound & (self.ttft <= max_ttft) & (self.tpot <= max_tpot)
+
+    def plan(self, index: int) -> Plan:
+        """One row's plan, as numbers."""
+        return jax.tree.map(lambda leaf: float(leaf[index]), self.plans)
+
+
+def cheapest(grid: PoolsGrid, allowed: NDArray[np.bool_]) -> int:
+    """Row with the lowest price among the allowed."""
+    return int(np.argmin(np.where(allowed, grid.price, np.inf)))
+
+
+def first_grid(setup: PoolsSetup) -> PoolsGrid:
+    """The front's layouts of both pools in every ratio of workers, at a ladder of loads."""
+    rows = []
+    for prefill in prefill_front(setup):
+        for decode in decode_front(setup):
+            sizes = (math.prod(prefill[:3]), math.prod(decode[:3]))
+            for workers in ratios(setup, sizes, MOST_WORKERS):
+                most = float(setup.decode.engine.spec.max_num_seqs) * decode[2]
+                rows += [(prefill, decode, workers, n) for n in _loads(setup, workers, most)]
+    if not rows:
+        raise ConfigError(
+            f"no pair of pools has --n-accelerators {setup.question.n_accelerators} together; change it, the "
+            "workers (--prefill-workers, --decode-workers) or their layouts"
+        )
+    return evaluate_rows(setup, rows)
+
+
+def leaders(grid: PoolsGrid, allowed: NDArray[np.bool_], alike: Sequence[Any], count: int) -> list[Plan]:
+    """The cheapest allowed plan of each kind, for the `count` cheapest kinds; `alike` are arrays that tell kinds."""
+    order = np.argsort(np.where(allowed, grid.price, np.inf), kind="stable")[: int(allowed.sum())]
+    kinds = np.column_stack(jax.tree.leaves(alike))
+    _, first = np.unique(kinds[order], axis=0, return_index=True)
+    return [grid.plan(int(order[i])) for i in np.sort(first)[:count]]
+
+
+def finer_ratios(setup: PoolsSetup, grid: PoolsGrid, allowed: NDArray[np.bool_]) -> PoolsGrid:
+    """The layouts of the cheapest plans in finer ratios, and at the loads around theirs."""
+    rows = []
+    for plan in leaders(grid, allowed, (grid.plans.prefill, grid.plans.decode), _LEADERS):
+        prefill, decode = shape_of(plan.prefill), shape_of(plan.decode)
+        around = float(plan.concurrency) / float(plan.decode_workers) * np.linspace(0.6, 1.6, _AROUND)
+        for workers in ratios(setup, (math.prod(prefill[:3]), math.prod(decode[:3])), 2 * MOST_WORKERS):
+            rows += _at_loads(setup, (prefill, decode, workers), workers[1] * around)
+    return evaluate_rows(setup, rows)
+
+
+def finer_loads(setup: PoolsSetup, grid: PoolsGrid, allowed: NDArray[np.bool_]) -> PoolsGrid:
+    """The cheapest pairs of pools at loads close to theirs."""
+    p, rows = grid.plans, []
+    alike = (p.prefill, p.decode, p.prefill_workers, p.decode_workers)
+    for plan in leaders(grid, allowed, alike, _CLOSEST):
+        workers = (int(plan.prefill_workers), int(plan.decode_workers))
+        pair = (shape_of(plan.prefill), shape_of(plan.decode), workers)
+        rows += _at_loads(setup, pair, float(plan.concurrency) * np.linspace(0.95, 1.1, 2 * _AROUND))
+    return evaluate_rows(setup, rows)
+
+
+def _at_loads(
+    setup: PoolsSetup, pair: tuple[Shape, Shape, Workers], loads: NDArray[np.float64]
+) -> list[tuple[Shape, Shape, Workers, float]]:
+    """One pair of pools at whole numbers of requests in flight, or at the one asked for."""
+    asked, whole = setup.question.concurrency, np.unique(np.round(loads))
+    return [(*pair, float(n)) for n in ([asked] if asked else whole[whole >= 1])]
+
+
+def ratios(setup: PoolsSetup, sizes: Workers, most: int) -> list[Workers]:
+    """Workers of both pools: those asked for; those that fill `n_accelerators`; else any ratio up to `most`.
+
+    Without a load or a size to fill, twice the workers of both pools are the same price: ratios in lowest terms.
+    """
+    asked, n = setup.question, setup.question.n_accelerators
+    top = most if n is None else max(n // min(sizes), 1)
+    prefill = range(1, top + 1) if asked.prefill_workers is None else [asked.prefill_workers]
+    decode = range(1, top + 1) if asked.decode_workers is None else [asked.decode_workers]
+    pairs = [(a, b) for a in prefill for b in decode]
+    if n is not None:
+        return [(a, b) for a, b in pairs if a * sizes[0] + b * sizes[1] == n]
+    free = (asked.concurrency, asked.prefill_workers, asked.decode_workers) == (None, None, None)
+    return [(a, b) for a, b in pairs if math.gcd(a, b) == 1 or not free]
+
+
+def _loads(setup: PoolsSetup, workers: Workers, most: float) -> Sequence[float]:
+    asked = setup.question.concurrency
+    return [asked] if asked else list(workers[1] * concurrencies(most))
+
+
+def shape_of(layout: Layout) -> Shape:
+    """A layout as whole numbers."""
+    return (int(layout.tp), int(layout.pp), int(layout.dp), int(layout.ep))
+
+
+def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers, float]]) -> PoolsGrid:
+    """Evaluate plans in compiled chunks."""
+    prefill, decode, workers, loads = zip(*rows, strict=True)
+    each = np.asarray(workers, dtype=float)
+    plans = jax.vmap(Plan)(
+        stack_layouts(list(prefill)),
+        stack_layouts(list(decode)),
+        jnp.asarray(each[:, 0]),
+        jnp.asarray(each[:, 1]),
+        jnp.asarray(loads, dtype=float),
+    )
+    load = setup.decode.load(jnp.ones(()))
+    found = in_chunks(functools.partial(_evaluate_plans, setup.template, load, setup.owners), plans)
+    return PoolsGrid(
+        plans=jax.tree.map(np.asarray, plans),
+        evaluations=found,
+        ttft=found.point.ttft,
+        tpot=found.point.tpot,
+        price=np.asarray(found.unit.blended),
+        load_asked=setup.question.concurrency is not None,
+    )
+
+
+def laid_out(template: Pools, plan: Plan) -> Pools:
+    """The pools of a plan."""
+    where = lambda p: (p.prefill.worker.layout, p.decode.worker.layout, p.prefill.workers, p.decode.workers)
+    return eqx.tree_at(
+        where, template, (plan.prefill, plan.decode, plan.prefill_workers, plan.decode_workers)
+    )
+
+
+@jax.jit
+def _evaluate_plans(template: Pools, load: Load, owners: Owners, plans: Plan) -> PoolsEvaluation:
+    def one(plan: Plan) -> PoolsEvaluation:
+        asked = eqx.tree_at(lambda each: each.concurrency, load, plan.concurrency)
+        return evaluate_pools(laid_out(template, plan), asked, owners)
+
+    return jax.vmap(one)(plans)
+
+
+def prefill_front(setup: PoolsSetup) -> list[Shape]:
+    """Layouts of a prefill worker that no other beats in accelerator-seconds a request and in time alike."""
+    every = shapes(setup.prefill)
+    template, load = _alone(setup.prefill)
+    effort, time = in_chunks(functools.partial(_prefill_effort, template, load), stack_layouts(every))
+    return _kept(every, effort, time, np.arange(len(every)))
+
+
+def decode_front(setup: PoolsSetup) -> list[Shape]:
+    """Layouts of a decode worker that at some batch no other beats in accelerator-seconds a token and in TPOT."""
+    every = shapes(setup.decode)
+    template, load = _alone(setup.decode)
+    batches = concurrencies(float(setup.decode.engine.spec.max_num_seqs))
+    owner = np.repeat(np.arange(len(every)), len(batches))
+    layouts = stack_layouts([every[i] for i in owner])
+    sizes = np.tile(batches, len(every)) * np.asarray(layouts.dp)
+    effort, time = in_chunks(functools.partial(_decode_effort, template, load), layouts, sizes)
+    return _kept(every, effort, time, owner)
+
+
+def _alone(setup: Setup) -> tuple[Deployment, Load]:
+    one = jax.tree.map(lambda axis: axis[0], stack_layouts([(1, 1, 1, 1)]))
+    return setup.deployment(one), setup.load(jnp.ones(()))
+
+
+def _kept(
+    every: list[Shape], effort: NDArray[np.float64], time: NDArray[np.float64], owner: NDArray[np.int64]
+) -> list[Shape]:
+    """Layouts with a point on the lower envelope of effort against time, at most `_LAYOUTS` spread over it.
+
+    Without any point (nothing fits) the largest layout stands for all, so that the answer can say what is short.
+    """
+    front = owner[lower_envelope(effort, time, np.isfinite(effort))]
+    found = list(dict.fromkeys(front.tolist()))
+    if not found:
+        return [max(every, key=lambda shape: math.prod(shape[:3]))]
+    spread = np.unique(np.round(np.linspace(0, len(found) - 1, _LAYOUTS)).astype(int))
+    return [every[found[i]] for i in spread]
+
+
+@jax.jit
+def _prefill_effort(template: Deployment, load: Load, layouts: Layout) -> tuple[Array, Array]:
+    def one(layout: Layout) -> tuple[Array, Array]:
+        worker = placed(eqx.tree_at(lambda d: d.layout, template, layout), load)
+        wave = prefill_wave(Pool(worker, jnp.ones(())), load)
+        fits = memory_use(worker, load).fits > 0
+        return jnp.where(fits, carried_accelerators(worker) / wave.rate, jnp.inf), wave.time
+
+    return jax.vmap(one)(layouts)
+
+
+@jax.jit
+def _decode_effort(template: Deployment, load: Load, layouts: Layout, batch: Array) -> tuple[Array, Array]:
+    def one(layout: Layout, sequences: Array) -> tuple[Array, Array]:
+        asked = eqx.tree_at(lambda each: each.concurrency, load, sequences)
+        worker = placed(eqx.tree_at(lambda d: d.layout, template, layout), asked)
+        pool, memory = Pool(worker, jnp.ones(())), memory_use(worker, asked)
+        tpot = decode_iteration(pool, asked, sequences).tpot
+        possible = (memory.fits > 0) & (sequences <= decode_room(pool, memory))
+        return jnp.where(possible, carried_accelerators(worker) * tpot / sequences, jnp.inf), tpot
+
+    return jax.vmap(one)(layouts, batch)
