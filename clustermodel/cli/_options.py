@@ -94,14 +94,15 @@ def _panel(title: str, *options: Option) -> tuple[Option, ...]:
     return tuple(dataclasses.replace(option, panel=title) for option in options)
 
 
-PRECISIONS = "bf16|fp16|fp8|int8|fp4|mxfp4|nvfp4|int4"
+PRECISIONS = "bf16|fp16|fp8|int8|fp4|mxfp4|nvfp4|int4|q4_k_m"
 COST_BASES = "bottom_up|hyperscaler|neocloud|rental_3y|on_demand"
 ALLOCATIONS = "time_weighted|flops_weighted|disaggregated|total|input_only|output_only"
 
-SYSTEM, SYSTEMS, *_WHAT = _panel(
+SYSTEM, SYSTEMS, APIS, *_WHAT = _panel(
     "Question",
     Option("system", read.name, "NAME", "server, rack or pod", required=True),
     Option("systems", read.names, "A,B,...", "servers, racks or pods, commas between", required=True),
+    Option("apis", read.names, "A,B,...|all", "list prices beside them, all: of the model", "none"),
     Option("model", read.name, "NAME|FILE", "model, or a Hugging Face config.json", required=True),
     Option("engine", read.name, "NAME", "serving engine", "vllm"),
     Option("precision", read.name, "FORMAT", f"weights and activations: {PRECISIONS}", "the model's own"),
@@ -132,6 +133,17 @@ _LAYOUT = _panel(
     Option("ep", read.whole, "N", "expert parallelism, a divisor of tp x dp", "the cheapest"),
     Option("dp", read.whole, "N", "attention-data parallelism", "the cheapest"),
 )
+_POOLS = _panel(
+    "Pools",
+    Option("prefill_system", read.name, "NAME", "prefill pool, with --allocation disaggregated", "--system"),
+    Option("prefill_tp", read.whole, "N", "tensor parallelism of a prefill worker", "the cheapest"),
+    Option("prefill_pp", read.whole, "N", "pipeline parallelism of a prefill worker", "the cheapest"),
+    Option("prefill_ep", read.whole, "N", "expert parallelism of a prefill worker", "the cheapest"),
+    Option("prefill_dp", read.whole, "N", "attention-data parallelism of a prefill worker", "the cheapest"),
+    Option("prefill_workers", read.whole, "N", "replicas that prefill", "the cheapest"),
+    Option("decode_workers", read.whole, "N", "replicas that decode, each of --tp, --pp ...", "the cheapest"),
+)
+"""Any of these asks for pools of their own for prefill and decode."""
 _MONEY = _panel(
     "Money",
     Option("cost_basis", read.name, "BASIS", COST_BASES, "bottom_up"),
@@ -145,7 +157,7 @@ _CALIBRATION = _panel(
     Option("effects", read.name, "full|globals", "fitted effects of model and engine", "full"),
     Option("calibration", read.name, "FILE", "your own coefficients", "as shipped"),
 )
-QUESTION = (*_WHAT, *_LOAD, *_TARGETS, *_LAYOUT, *_MONEY, *_CALIBRATION)
+QUESTION = (*_WHAT, *_LOAD, *_TARGETS, *_LAYOUT, *_POOLS, *_MONEY, *_CALIBRATION)
 """What one may ask of the chain besides the systems."""
 
 FORMATS = ("table", "json", "csv")
