@@ -238,7 +238,7 @@ class FleetProblem(eqx.Module):
         idle = ~np.any(self.service.rate > 0, axis=(0, 1))
         for name, unserved in zip(self.service.workloads, idle, strict=True):
             if unserved:
-                yield f"no system can serve workload {name}: give it a throughput on at least one"
+                yield f"throughput: no system can serve workload {name}; give it a row on at least one"
 
 
 def _unusable_numbers(problem: FleetProblem) -> Iterator[str]:
