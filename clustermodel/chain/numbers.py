@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from clustermodel import specs
 from clustermodel.assembly.formats import resolve_formats
@@ -41,7 +40,7 @@ class Number:
 
     def set(self, system: specs.System, value: Any) -> specs.System:
         """The system with this number changed."""
-        leaf = jnp.asarray(value)
+        leaf = specs.strong_float(value)
         new = leaf if self.index is None else self.where(system).at[self.index].set(leaf)
         return eqx.tree_at(self.where, system, new)
 
@@ -81,4 +80,4 @@ def with_system(setup: Setup, system: specs.System) -> Setup:
 
 def with_price(setup: Setup, price: float) -> Setup:
     """The same question with the system at another price (USD)."""
-    return with_system(setup, eqx.tree_at(lambda s: s.price, setup.system.spec, jnp.asarray(price)))
+    return with_system(setup, eqx.tree_at(lambda s: s.price, setup.system.spec, specs.strong_float(price)))

@@ -11,6 +11,13 @@ app = typer.Typer(help="At what price a system wins, what an answer hangs on, an
 _CANDIDATE = Option("candidate", read.name, "NAME", "system whose price is asked for", required=True)
 _REFERENCE = Option("reference", read.name, "NAME", "system to match", required=True)
 _OUTPUT = Option("output", read.name, "FIELD", "field of the answer to explain", "usd_per_mtok_total")
+_OVER = Option(
+    "over",
+    read.name,
+    "MAP",
+    "bandwidth-touched|memory-context|price-utilisation: what the map runs over",
+    "bandwidth-touched",
+)
 _TOP = Option("top", read.whole, "N", "rows to show", "15")
 _VARY = Option(
     "vary", read.names, "A,B,...", "some of memory, bandwidth, compute, concurrency", "memory,concurrency"
@@ -35,6 +42,45 @@ def breakeven(ask: Ask) -> Answer:
     Example: clustermodel design breakeven --candidate prometheus-32tb --reference hgx-b200 --model deepseek-v3
     """
     from clustermodel.design import breakeven as answer
+
+    candidate, reference = ask.options.pop("candidate"), ask.options.pop("reference")
+    return answer(ask.catalog, ask.question(system=candidate), candidate, reference)
+
+
+@app.command(name="map")
+@command(_CANDIDATE, _REFERENCE, _OVER, *QUESTION)
+def breakeven_map(ask: Ask) -> Answer:
+    """The break-even price over two quantities at a time: bandwidth, touched share, memory, context, utilisation.
+
+    Example: clustermodel design map --candidate prometheus-32tb --reference hgx-b200 --model deepseek-v3
+    """
+    from clustermodel.design import breakeven_map as answer
+
+    candidate, reference = ask.options.pop("candidate"), ask.options.pop("reference")
+    given = {"over": ask.options.pop("over")} if "over" in ask.options else {}
+    return answer(ask.catalog, ask.question(system=candidate), candidate, reference, **given)
+
+
+@app.command()
+@command(SYSTEM, *QUESTION)
+def memory(ask: Ask) -> Answer:
+    """Memory as money: its part of a system's price, dated prices, and what keeping cached tokens costs and saves.
+
+    Example: clustermodel design memory --system hgx-b200 --model deepseek-v3 --precision fp8 --max-tpot-ms 50
+    """
+    from clustermodel.design import memory as answer
+
+    return answer(ask.catalog, ask.question())
+
+
+@app.command()
+@command(_CANDIDATE, _REFERENCE, *QUESTION)
+def claims(ask: Ask) -> Answer:
+    """What a vendor's claims about a large-memory server come to, and under which workload each holds.
+
+    Example: clustermodel design claims --candidate prometheus-128tb --reference vr200-nvl72 --model hyp-1t-mla
+    """
+    from clustermodel.design import claims as answer
 
     candidate, reference = ask.options.pop("candidate"), ask.options.pop("reference")
     return answer(ask.catalog, ask.question(system=candidate), candidate, reference)

@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +13,11 @@ from clustermodel.assembly.layouts import AXES, candidates
 from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA, answer
+from clustermodel.chain.numbers import Number, system_numbers, with_price, with_system
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, between, product, sweep
 from clustermodel.chain.setup import Setup, find, limits, set_up
-from clustermodel.design.numbers import Number, system_numbers, with_price, with_system
-from clustermodel.specs import System
+from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
 
 _TOKEN_PRICE = 1.0  # USD; a price to start from where none is known: only the slope matters
@@ -73,7 +72,7 @@ def _candidate(catalog: Catalog, question: Question) -> Setup:
     entry = find(catalog, "systems", question.system)
     if float(entry.spec.price) > 0:
         return set_up(catalog, question)
-    priced = eqx.tree_at(lambda s: s.price, entry.spec, jnp.asarray(_TOKEN_PRICE))
+    priced = eqx.tree_at(lambda s: s.price, entry.spec, strong_float(_TOKEN_PRICE))
     return set_up(catalog, dataclasses.replace(question, system=dataclasses.replace(entry, spec=priced)))
 
 

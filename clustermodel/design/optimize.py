@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -69,7 +70,7 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
     problem = _Problem(setup, choice, plan)
     start = problem.start
     lower, upper = problem.box
-    found = minimise(problem.objective, problem.limits, start, lower, upper)
+    found = minimise(problem.outcome, start, lower, upper)
     if found.violation > 1e-3:
         raise InfeasibleError(
             f"no {', '.join(plan.vary)} within a factor {_REACH:g} of {setup.system.name} meets the limits; "
@@ -139,6 +140,7 @@ class _Problem:
             memory,
             capacity=memory.capacity.at[t].set(capacity * part),
             bandwidth=memory.bandwidth.at[t].set(bandwidth * part),
+            price=memory.price.at[t].set(self.prices.per_byte / k.system.memory_markup),
         )
         p = self.prices
         price = p.fixed + p.per_byte * capacity + p.per_bandwidth * bandwidth + p.per_flops * compute
@@ -155,9 +157,11 @@ class _Problem:
         hit = k.workload.prefix_hit_rate
         if self.plan.most_hits is None:
             return run(k), hit
-        for _ in range(_FIXED_POINT):
-            point = run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)).point
-            hit = self._hits(k, point, hit)
+
+        def settled(_: Array, hit: Scalar) -> Scalar:
+            return self._hits(k, run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)).point, hit)
+
+        hit = jax.lax.fori_loop(0, _FIXED_POINT, settled, hit)
         return run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)), hit
 
     def _hits(self, k: Knobs, point: Any, before: Scalar) -> Scalar:
@@ -170,22 +174,28 @@ class _Problem:
         reuse = Reuse(jnp.asarray(self.plan.most_hits), k.workload.reuse_interval)
         return (before + prefix_hit_rate(reuse, jnp.maximum(room, 1.0) * n, inflow)) / 2
 
-    def objective(self, x: Vector) -> Scalar:
-        """USD per token of any class."""
-        return self.evaluation(x)[0].unit.blended
-
-    def limits(self, x: Vector) -> Float[Array, " limit"]:
-        """Relative excess over each limit that the question sets; what fits is a limit too."""
-        evaluation, _ = self.evaluation(x)
-        q, point = self.setup.question, evaluation.point
+    @property
+    def most(self) -> dict[str, float]:
+        """The limits that were asked for, by option (SI)."""
+        q = self.setup.question
         asked = {
-            "max_tpot_ms": (point.tpot, q.max_tpot_ms and q.max_tpot_ms / MILLISECONDS),
-            "max_ttft_ms": (point.ttft, q.max_ttft_ms and q.max_ttft_ms / MILLISECONDS),
-            "max_kw": (evaluation.inlet.total * self.count, self.plan.max_kw and self.plan.max_kw * 1e3),
+            "max_tpot_ms": q.max_tpot_ms and q.max_tpot_ms / MILLISECONDS,
+            "max_ttft_ms": q.max_ttft_ms and q.max_ttft_ms / MILLISECONDS,
+            "max_kw": self.plan.max_kw and self.plan.max_kw * 1e3,
         }
-        excess = [value / most - 1 for value, most in asked.values() if most]
-        self.named = [name for name, (_, most) in asked.items() if most]
-        return jnp.stack(excess) if excess else jnp.zeros(0)
+        return {name: most for name, most in asked.items() if most}
+
+    def outcome(self, x: Vector) -> tuple[Scalar, Float[Array, " limit"]]:
+        """USD per token of any class, and the relative excess over each limit."""
+        evaluation, _ = self.evaluation(x)
+        point = evaluation.point
+        reached = {
+            "max_tpot_ms": point.tpot,
+            "max_ttft_ms": point.ttft,
+            "max_kw": evaluation.inlet.total * self.count,
+        }
+        excess = [reached[name] / most - 1 for name, most in self.most.items()]
+        return evaluation.unit.blended, jnp.stack(excess) if excess else jnp.zeros(0)
 
 
 def _layout(choice: Choice) -> Layout:
@@ -206,10 +216,9 @@ def price_model(system: System, tier: int, plan: Plan) -> PriceModel:
 
 
 def _report(problem: _Problem, found: Optimum) -> dict[str, Any]:
-    evaluation, hit = problem.evaluation(found.x)
-    start, _ = problem.evaluation(problem.start)
+    evaluate = jax.jit(problem.evaluation)
+    (evaluation, hit), (start, _) = evaluate(found.x), evaluate(problem.start)
     names: Sequence[str] = problem.plan.vary
-    problem.limits(found.x)
     return {
         "kind": "design_optimize",
         "schema": SCHEMA,
@@ -236,7 +245,7 @@ def _report(problem: _Problem, found: Optimum) -> dict[str, Any]:
         ],
         "active": [
             {"limit": name, "elasticity_of_price": -float(m)}
-            for name, m in zip(problem.named, found.multipliers, strict=True)
+            for name, m in zip(problem.most, found.multipliers, strict=True)
             if float(m) > 1e-4
         ],
     }

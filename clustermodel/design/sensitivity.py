@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from clustermodel import __version__, specs
 from clustermodel._types import Scalar
@@ -15,9 +16,9 @@ from clustermodel.catalog import Catalog, ConfigError, Entry, Written, did_you_m
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, evaluate
+from clustermodel.chain.numbers import Number, system_numbers
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
-from clustermodel.design.numbers import system_numbers
 from clustermodel.physics.deployment import Layout
 
 OUTPUTS: dict[str, Callable[[Evaluation], Scalar]] = {
@@ -104,7 +105,7 @@ def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mto
     """Elasticities of `output` at the chosen point: per cent of change per per cent of each number.
 
     Layout and concurrency stay, except that a concurrency at the engine's own limit follows that limit;
-    derivatives are exact, by reverse-mode differentiation of the whole chain.
+    derivatives are exact: d ln output / d ln number, by differentiating the whole chain, all numbers at once.
     Rows are ranked by what the number's own range does to the output, then by elasticity; `low` and `high` are
     the output at the ends of the range, to first order in logarithms.
     """
@@ -114,9 +115,7 @@ def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mto
         )
     setup = set_up(catalog, question)
     choice = choose(setup)
-    run, at = chain_of(setup, choice), knobs(setup)
-    value, slope = jax.jit(jax.value_and_grad(lambda k: OUTPUTS[output](run(k))))(at)
-    rows = [row for row in _rows(setup, at, slope, float(value)) if row["elasticity"]]
+    rows = [row for row in _rows(setup, choice, output) if row["elasticity"]]
     rows.sort(key=lambda row: (-abs(math.log(row["high"] / row["low"])), -abs(row["elasticity"])))
     return {
         "kind": "design_sensitivity",
@@ -129,17 +128,51 @@ def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mto
     }
 
 
-def _rows(setup: Setup, at: Knobs, slope: Knobs, value: float) -> Iterator[dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class _Varied:
+    """A number of the catalogue, and how it is multiplied."""
+
+    entry: Entry[Any]
+    path: str
+    written: Written
+    unit: str
+    scaled: Callable[[Knobs, Scalar], Knobs]
+
+
+def _varied(setup: Setup) -> Iterator[_Varied]:
     for number in system_numbers(setup.system):
-        elasticity = float(number.of(at.system) * number.of(slope.system)) / value
-        yield _row(setup.system, number.path, number.written, number.unit, elasticity)
+
+        def scaled(k: Knobs, factor: Scalar, number: Number = number) -> Knobs:
+            return dataclasses.replace(k, system=number.set(k.system, number.of(k.system) * factor))
+
+        yield _Varied(setup.system, number.path, number.written, number.unit, scaled)
     for name in ("model", "engine", "workload", "site", "terms"):
-        entry, spec, derivative = getattr(setup, name), getattr(at, name), getattr(slope, name)
+        entry = getattr(setup, name)
+        known = specs.fields(type(entry.spec))
         for path, written in entry.provenance.items():
-            if written.value is not None and path in specs.fields(type(spec)):
-                elasticity = float(getattr(spec, path) * getattr(derivative, path)) / value
-                unit = specs.fields(type(spec))[path].metadata["unit"]
-                yield _row(entry, path, written, unit, elasticity)
+            if written.value is not None and path in known:
+
+                def scaled(k: Knobs, factor: Scalar, name: str = name, path: str = path) -> Knobs:
+                    spec = getattr(k, name)
+                    changed = dataclasses.replace(spec, **{path: getattr(spec, path) * factor})
+                    return dataclasses.replace(k, **{name: changed})
+
+                yield _Varied(entry, path, written, known[path].metadata["unit"], scaled)
+
+
+def _rows(setup: Setup, choice: Choice, output: str) -> Iterator[dict[str, Any]]:
+    varied, run, at = list(_varied(setup)), chain_of(setup, choice), knobs(setup)
+    here = jnp.ones(len(varied))
+
+    def log_output(factors: Float[Array, " number"]) -> Scalar:
+        k = at
+        for each, factor in zip(varied, factors, strict=True):
+            k = each.scaled(k, factor)
+        return jnp.log(OUTPUTS[output](run(k)))
+
+    along = jax.vmap(lambda direction: jax.jvp(log_output, (here,), (direction,))[1])
+    for each, elasticity in zip(varied, jax.jit(along)(jnp.eye(len(varied))), strict=True):
+        yield _row(each.entry, each.path, each.written, each.unit, float(elasticity))
 
 
 def _row(entry: Entry[Any], path: str, written: Written, unit: str, elasticity: float) -> dict[str, Any]:
