@@ -181,6 +181,9 @@ class Workload(eqx.Module):
     peak_to_mean: Scalar = quantity("", "peak over mean request rate", 1.0, least=1.0)
     burstiness: Scalar = quantity("", "squared variation coefficient of times between arrivals", 1.0)
     input_variation: Scalar = quantity("", "squared variation coefficient of input lengths", 1.0)
+    adapters: Scalar = quantity("", "low-rank adapters (LoRA) kept in memory", 0.0)
+    adapter_size: Scalar = quantity("B", "bytes of one adapter", 0.0)
+    adapter_share: Scalar = quantity("", "share of the requests that use an adapter", 1.0)
 
 
 class Engine(eqx.Module):

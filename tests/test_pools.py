@@ -1,6 +1,7 @@
 """Prefill and decode on pools of their own: rate matching, transfer, the search, the bill, the answers."""
 
 import dataclasses
+import heapq
 import json
 import math
 
@@ -20,7 +21,9 @@ from clustermodel.chain.pools.search import evaluate_rows
 from clustermodel.chain.pools.setup import set_up_pools
 from clustermodel.cli.main import app
 from clustermodel.physics.deployment import Layout
+from clustermodel.serving.open_loop import Arrivals, Quantiles, attained
 from clustermodel.serving.pools import Pool, Pools, Wave, circulation, disaggregated
+from clustermodel.serving.pools_open_loop import erlang_c, open_loop_pools, prefill_wait
 from clustermodel.serving.steady import closed_loop
 
 CATALOG = load_catalog()
@@ -271,3 +274,67 @@ def test_the_command_line_shows_both_pools():
     for text in ("prefill pool", "decode pool", "transfer", "hgx-h100", "disaggregated"):
         assert text in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 100
+
+
+def test_waiting_for_a_prefill_rank_is_erlangs_for_whole_numbers_of_ranks():
+    for servers, work in ((1, 0.7), (3, 2.0), (20, 17.0)):
+        blocked = 1.0
+        for k in range(1, servers + 1):  # Erlang's recursion
+            blocked = work * blocked / (k + work * blocked)
+        waits = blocked / (1 - work / servers * (1 - blocked))
+        assert float(erlang_c(worlds.scalar(servers), worlds.scalar(work))) == pytest.approx(waits)
+
+
+def simulated_wait(servers, service, rate, requests=40_000):
+    """Mean wait at a station of like servers: Poisson arrivals, exponential work, in order of arrival."""
+    random = np.random.default_rng(5)
+    arrival = np.cumsum(random.exponential(1 / rate, requests))
+    work, free, waited = random.exponential(service, requests), [0.0] * servers, np.empty(requests)
+    for i, now in enumerate(arrival):
+        start = max(now, heapq.heappop(free))
+        waited[i] = start - now
+        heapq.heappush(free, start + work[i])
+    return float(waited[requests // 10 :].mean())
+
+
+def test_waiting_for_a_prefill_rank_agrees_with_a_simulation():
+    servers, service, rate = 4, 0.5, 6.8
+    wave = Wave(*map(worlds.scalar, (service, service, servers / service, servers / service)))
+    wait = prefill_wait(wave, worlds.scalar(rate), Arrivals(rate))
+    seen = simulated_wait(servers, service, rate)
+    assert float(wait.probability * wait.mean) == pytest.approx(seen, rel=0.1)  # noise of 36,000 requests
+
+
+def test_pools_under_arrivals_wait_longer_at_a_higher_rate_and_have_a_limit():
+    of = eqx.filter_jit(lambda rate, burst: open_loop_pools(pools(), worlds.load(), Arrivals(rate, burst)))
+    limit = 1.0 / float(of(1.0, 1.0).utilisation)
+    low, high, bursty = of(0.3 * limit, 1.0), of(0.9 * limit, 1.0), of(0.9 * limit, 4.0)
+    for name in ("mean", "p50", "p90", "p99"):
+        assert getattr(low.ttft, name) <= getattr(high.ttft, name) <= getattr(bursty.ttft, name)
+        assert getattr(low.tpot, name) <= getattr(high.tpot, name)
+    over = of(1.01 * limit, 1.0)
+    assert float(over.stable) == 0
+    assert np.isinf(float(over.ttft.p99))
+    assert float(attained(over.ttft, worlds.scalar(1e3))) == 0
+
+
+def test_the_share_that_keeps_an_objective_is_that_of_the_percentiles():
+    latency = Quantiles(*map(worlds.scalar, (1.0, 0.8, 1.6, 4.0)))
+    for level, limit in ((0.5, 0.8), (0.9, 1.6), (0.99, 4.0)):
+        assert float(attained(latency, worlds.scalar(limit))) == pytest.approx(level)
+    assert float(attained(latency, worlds.scalar(np.inf))) == 1.0
+
+
+def test_a_rate_of_requests_is_carried_by_whole_systems_of_pools():
+    few, many = (cost(CATALOG, changed(rate=rate, max_ttft_ms=3000)) for rate in (0.5, 500.0))
+    assert few["usd_per_mtok_total"] > 3 * many["usd_per_mtok_total"]
+    assert many["n_systems"] * 8 * many["output_tok_s_per_accelerator"] >= 500 * 1024
+    assert 0.5 < many["latency"]["goodput_share"] <= 1
+    strict = cost(CATALOG, changed(rate=500.0, max_ttft_ms=3000, percentile=99))
+    assert strict["latency"]["ttft_ms"]["p99"] <= 3000
+    assert strict["usd_per_mtok_total"] >= many["usd_per_mtok_total"] * 0.999  # the search is a ladder
+    tokens = (strict["isl"], strict["osl"])
+    bill = sum(
+        n * strict[f"usd_per_mtok_{kind}"] for n, kind in zip(tokens, ("input", "output"), strict=True)
+    )
+    assert bill == pytest.approx(strict["usd_per_mtok_total"] * sum(tokens))

@@ -97,7 +97,7 @@ def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:
         "ttft_ms": ttft * MS,
         "tpot_ms": tpot * MS,
         "interactivity_tok_s_user": 1 / tpot,
-        "latency": None if latency is None else percentiles(latency),
+        "latency": None if latency is None else percentiles(latency, setup),
         "output_tok_s_per_accelerator": float(point.output_rate) / n,
         "total_tok_s_per_accelerator": float(point.request_rate) * tokens / n,
     }

@@ -3,22 +3,34 @@
 import dataclasses
 from typing import Any
 
-from clustermodel.chain.setup import Setup
+import jax.numpy as jnp
+
+from clustermodel.chain.setup import Setup, limits
 from clustermodel.physics.step import StepTime
 from clustermodel.serving.memory import MemoryUse
-from clustermodel.serving.open_loop import Latency
+from clustermodel.serving.open_loop import Latency, attained
 
 GB, MS = 1e9, 1e3
 
 
-def percentiles(latency: Latency) -> dict[str, Any]:
-    """Latency when requests arrive on their own at the peak rate (ms)."""
+def percentiles(latency: Latency, setup: Setup) -> dict[str, Any]:
+    """Latency when requests arrive on their own at the peak rate (ms), and how many keep the objectives.
+
+    Goodput is the rate of requests that keep both objectives, one independent of the other, over a replica's own.
+    """
     named = {"ttft_ms": latency.ttft, "tpot_ms": latency.tpot}
     table: dict[str, Any] = {
         name: {f.name: float(getattr(q, f.name)) * MS for f in dataclasses.fields(q)}
         for name, q in named.items()
     }
-    return table | {"utilisation": float(latency.utilisation), "waiting": float(latency.waiting)}
+    kept = [attained(q, jnp.asarray(most)) for q, most in zip(named.values(), limits(setup), strict=True)]
+    return table | {
+        "utilisation": float(latency.utilisation),
+        "waiting": float(latency.waiting),
+        "ttft_attained": float(kept[0]),
+        "tpot_attained": float(kept[1]),
+        "goodput_share": float(kept[0] * kept[1]),
+    }
 
 
 def step_ms(step: StepTime, decode: Any) -> dict[str, float]:

@@ -37,6 +37,9 @@ class Question:
     rate: float | None = None
     draft_tokens: float | None = None
     acceptance: float | None = None
+    adapters: float | None = None
+    adapter_mb: float | None = None
+    adapter_share: float | None = None
     max_ttft_ms: float | None = None
     max_tpot_ms: float | None = None
     percentile: int | None = None
@@ -110,6 +113,13 @@ def _bad_numbers(question: Question) -> list[str]:
         problems.append(f"--draft-tokens {question.draft_tokens}: write 0 to {_MOST_DRAFTED} tokens")
     if question.acceptance is not None and not 0 <= question.acceptance <= 1:
         problems.append(f"--acceptance {question.acceptance}: write a share in [0, 1]")
+    if question.adapters and not question.adapter_mb and isinstance(question.workload, str):
+        problems.append(f"--adapters {question.adapters:g} needs --adapter-mb, the size of one adapter")
+    for field in ("adapters", "adapter_mb", "adapter_share"):
+        value = getattr(question, field)
+        if value is not None and not 0 <= value <= (1 if field == "adapter_share" else _MOST):
+            kind = "a share in [0, 1]" if field == "adapter_share" else "a number of at least 0"
+            problems.append(f"{option(field)} {value}: write {kind}")
     for field in ("isl", "osl"):
         value = getattr(question, field)
         if value is not None and math.isfinite(value) and 0 < value < 1:

@@ -25,6 +25,7 @@ from clustermodel.specs import Engine, Model, Site, System, Terms, Workload
 OWNERSHIP = "ownership"
 _TODAY = "9999-12"
 MILLISECONDS = 1e3
+BYTES_PER_MB = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,17 @@ class Setup:
         drafted = jnp.asarray(float(self.question.draft_tokens or 0.0))
         accepted = accepted_tokens(drafted, jnp.asarray(self.acceptance))
         shape = map(jnp.asarray, (self.isl, self.osl, self.prefix_hit_rate))
-        return Load(concurrency, *shape, draft_tokens=drafted, accepted_tokens=accepted)
+        spec, asked = self.workload.spec, self.question
+        size = None if asked.adapter_mb is None else asked.adapter_mb * BYTES_PER_MB
+        return Load(
+            concurrency,
+            *shape,
+            draft_tokens=drafted,
+            accepted_tokens=accepted,
+            adapters=jnp.asarray(_or(asked.adapters, spec.adapters)),
+            adapter_bytes=jnp.asarray(_or(size, spec.adapter_size)),
+            adapter_share=jnp.asarray(_or(asked.adapter_share, spec.adapter_share)),
+        )
 
 
 def _or(asked: float | None, default: Any) -> float:

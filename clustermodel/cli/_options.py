@@ -118,6 +118,9 @@ _LOAD = _panel(
     Option("rate", read.number, "R", "requests per second, instead of --concurrency"),
     Option("draft_tokens", read.number, "N", "tokens drafted per step (speculation, MTP)", "0"),
     Option("acceptance", read.number, "SHARE", "chance that a drafted token is accepted", "the engine's"),
+    Option("adapters", read.number, "N", "low-rank adapters (LoRA) kept in memory", "the workload's"),
+    Option("adapter_mb", read.number, "MB", "size of one adapter", "the workload's"),
+    Option("adapter_share", read.number, "SHARE", "requests that use an adapter", "the workload's"),
 )
 _TARGETS = _panel(
     "Targets",

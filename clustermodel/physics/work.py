@@ -17,6 +17,9 @@ class Tokens(eqx.Module):
     context: Scalar = quantity("token", "mean context of a decoding sequence")
     prefill_context: Scalar = quantity("token", "mean tokens a prefill token attends to")
     verified: Scalar = quantity("token", "tokens per decoding sequence: 1, and the drafted ones", 1.0)
+    adapters: Scalar = quantity("", "low-rank adapters that sequences choose from", 0.0)
+    adapter_bytes: Scalar = quantity("B", "of one adapter", 0.0)
+    adapter_share: Scalar = quantity("", "share of the sequences that use one", 1.0)
 
 
 class Demand(eqx.Module):
@@ -77,9 +80,24 @@ def work(deployment: Deployment, tokens: Tokens) -> Work:
 
 def _dense(d: Deployment, tokens: Tokens) -> Demand:
     count, f, per_rank = transformer.weights(d.model), d.formats, rank_tokens(d, tokens) / d.layout.dp
-    stored = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes
+    stored = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes + adapter_reads(d, tokens)
     arithmetic = 2 * per_rank * (count.attention / f.attention_rate + count.ffn / f.ffn_rate)
     return Demand(stored / d.layout.tp / d.read_rate("dense"), arithmetic / d.layout.tp)
+
+
+def adapter_reads(d: Deployment, tokens: Tokens) -> Scalar:
+    """Bytes of the distinct adapters that the sequences of one attention rank use: A (1 - (1 - 1/A)^n) each.
+
+    Uses are spread evenly; a step with prompts has at least one more sequence. [S-LoRA, arXiv:2311.03285, batches
+    sequences of different adapters in one step and reads each adapter once.]
+    """
+    prompts = jnp.where(tokens.prefill > 0, 1.0, 0.0)
+    using = tokens.adapter_share * (tokens.decode / d.layout.pp / d.layout.dp + prompts)
+    several = jnp.maximum(tokens.adapters, 2.0)
+    distinct = jnp.where(
+        tokens.adapters > 1, several * (1 - (1 - 1 / several) ** using), jnp.minimum(using, 1.0)
+    )
+    return jnp.minimum(distinct, tokens.adapters) * tokens.adapter_bytes
 
 
 def _experts(d: Deployment, tokens: Tokens) -> Demand:

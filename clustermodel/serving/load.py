@@ -17,6 +17,9 @@ class Load(eqx.Module):
     equal_lengths: Scalar = quantity("", "1 where all requests have the same lengths", 0.0)
     draft_tokens: Scalar = quantity("token", "tokens drafted per sequence and step", 0.0)
     accepted_tokens: Scalar = quantity("token", "mean drafted tokens accepted per step", 0.0)
+    adapters: Scalar = quantity("", "low-rank adapters kept in memory", 0.0)
+    adapter_bytes: Scalar = quantity("B", "of one adapter", 0.0)
+    adapter_share: Scalar = quantity("", "share of the requests that use one", 1.0)
 
     @property
     def context(self) -> Scalar:

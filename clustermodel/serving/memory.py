@@ -14,7 +14,7 @@ from clustermodel.serving.load import Load
 class MemoryUse(eqx.Module):
     """Bytes of one accelerator by use, and how many sequences the rest can hold."""
 
-    weights: Scalar
+    weights: Scalar  # adapters among them
     workspace: Scalar
     cache_room: Scalar  # what is left for the cache; negative where the weights do not fit
     per_sequence: Scalar  # cache of one running sequence
@@ -51,11 +51,12 @@ def memory_use(deployment: Deployment, load: Load) -> MemoryUse:
 
     room = fraction (usable capacity - weights - workspace). Capacity is that of the nearest tier, and of
     farther ones where the replica is placed over them. Sequences are spread over the attention ranks and
-    stages of the replica.
+    stages of the replica; each attention rank keeps its share of every adapter.
     """
     layout, engine, placement = deployment.layout, deployment.engine, deployment.placement
     per_sequence = kept_cache(deployment, load)
-    weights, capacity = weight_bytes(deployment), deployment.accelerator.hbm_capacity
+    adapters = load.adapters * load.adapter_bytes / (layout.tp * layout.pp)
+    weights, capacity = weight_bytes(deployment) + adapters, deployment.accelerator.hbm_capacity
     own = workspace(deployment)
     usable = engine.usable_fraction * capacity
     usable = usable if placement is None else usable + placement.beyond

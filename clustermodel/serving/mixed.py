@@ -27,7 +27,8 @@ class MixedIteration(eqx.Module):
 
 def tokens_of(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
     """What an iteration with `decode` sequences and `prefill` prompt tokens processes."""
-    return Tokens(decode, prefill, load.context, load.prefill_context, 1 + load.draft_tokens)
+    adapters = (load.adapters, load.adapter_bytes, load.adapter_share)
+    return Tokens(decode, prefill, load.context, load.prefill_context, 1 + load.draft_tokens, *adapters)
 
 
 def mixed_iteration(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln, ndtri
+from jax.scipy.special import gammaln, ndtr, ndtri
 from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
@@ -64,6 +64,18 @@ class Latency(eqx.Module):
     stable: Scalar  # 1 where the queue does not grow without limit
 
 
+def attained(latency: Quantiles, limit: Scalar) -> Scalar:
+    """Share of requests whose latency is at most `limit` (s): between the percentiles, normal in its logarithm."""
+    scores = ndtri(jnp.asarray(LEVELS))
+    seen = jnp.log(jnp.stack([latency.p50, latency.p90, latency.p99]))
+    rise = jnp.maximum(jnp.diff(seen), 1e-9) / jnp.diff(scores)
+    at = jnp.log(limit)
+    below = scores[1] + (at - seen[1]) / rise[0]
+    above = scores[1] + (at - seen[1]) / rise[1]
+    share = ndtr(jnp.where(at < seen[1], below, above))
+    return jnp.where(jnp.isfinite(latency.p99), share, 0.0)
+
+
 States = Float[Array, " states"]
 Curve = Callable[[Array], Array]
 
@@ -78,10 +90,10 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
     used = arrivals.rate / most
     # the distribution of a nearly full replica stands for unstable ones, which are set to infinity below
     rate = jnp.minimum(arrivals.rate, 0.999 * most)
-    number, weight, tail = _in_progress(load, rate, room, tpot_of, arrivals.burstiness)
+    number, weight, tail = in_progress(load, rate, room, tpot_of, arrivals.burstiness)
     batch = jnp.sum(weight * jnp.minimum(number, room))
-    tpot = _tpot(number, weight, room, tpot_of)
-    wait = _SlotWait(tail, 1 / (most - rate))
+    tpot = tpot_quantiles(number, weight, room, tpot_of)
+    wait = Wait(tail, 1 / (most - rate))
     ttft = _ttft(deployment, load, eqx.tree_at(lambda a: a.rate, arrivals, rate), batch, wait)
     stable = used < 1
     bad = lambda q: jax.tree.map(lambda leaf: jnp.where(stable, leaf, jnp.inf), q)
@@ -90,12 +102,17 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
 
 def _tpot_curve(deployment: Deployment, load: Load, room: Scalar) -> Curve:
     """TPOT as a function of the number of running sequences (s), linear between nodes."""
+    return interpolated(lambda n: mixed_iteration(deployment, load, n).tpot, room)
+
+
+def interpolated(tpot_of: Callable[[Scalar], Scalar], room: Scalar) -> Curve:
+    """A TPOT of the number of running sequences, linear between nodes from 1 to `room`."""
     nodes = jnp.exp(jnp.linspace(0.0, 1.0, _NODES) * jnp.log(room))
-    times = jax.vmap(lambda n: mixed_iteration(deployment, load, n).tpot)(nodes)
+    times = jax.vmap(tpot_of)(nodes)
     return lambda n: jnp.interp(n, nodes, times)
 
 
-def _in_progress(
+def in_progress(
     load: Load, rate: Scalar, room: Scalar, tpot_of: Curve, burstiness: Scalar
 ) -> tuple[States, States, Scalar]:
     """Numbers running and their probabilities, and the probability that an arrival has to wait for a slot.
@@ -124,7 +141,7 @@ def _in_progress(
     return number, jnp.where(last, weight + queued / total, weight), (at_room + queued) / total
 
 
-def _tpot(number: States, weight: States, room: Scalar, tpot_of: Curve) -> Quantiles:
+def tpot_quantiles(number: States, weight: States, room: Scalar, tpot_of: Curve) -> Quantiles:
     """TPOT of a request that shares the engine with `number` others, averaged over its own life.
 
     The number in progress forgets itself in about one service time; averaging over one halves its variance to
@@ -153,8 +170,8 @@ def _own_iteration(
     return (low + high) / 2, (high - low) / 2
 
 
-class _SlotWait(eqx.Module):
-    """Waiting for a slot: with what probability, and how long in the mean where it happens (s)."""
+class Wait(eqx.Module):
+    """Waiting, for a slot or for a server: with what probability, and how long in the mean where it happens (s)."""
 
     probability: Scalar
     mean: Scalar
@@ -164,9 +181,7 @@ class _SlotWait(eqx.Module):
         return self.mean * jnp.maximum(jnp.log(jnp.maximum(self.probability, 1e-30) / (1 - level)), 0.0)
 
 
-def _ttft(
-    deployment: Deployment, load: Load, arrivals: Arrivals, batch: Scalar, slot: _SlotWait
-) -> Quantiles:
+def _ttft(deployment: Deployment, load: Load, arrivals: Arrivals, batch: Scalar, slot: Wait) -> Quantiles:
     """Time to first token: what it takes alone, the prompts it shares iterations with, and the wait for a slot.
 
     An arrival finds an iteration of mean length T* = E[T^2]/E[T]; the prompts that arrive in it join its own.

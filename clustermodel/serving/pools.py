@@ -10,9 +10,10 @@ from clustermodel._types import Scalar
 from clustermodel.physics import transformer
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import StepTime, draft_time, iteration
-from clustermodel.physics.work import Demand, Tokens, cache_shards
+from clustermodel.physics.work import Demand, cache_shards
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
+from clustermodel.serving.mixed import tokens_of
 from clustermodel.serving.phases import Phases
 from clustermodel.serving.prefix import cached_token_time
 from clustermodel.serving.steady import Bounds
@@ -189,7 +190,7 @@ def prefill_wave(pool: Pool, load: Load) -> Wave:
     """A wave of prompts through every worker of the pool."""
     worker, zero = pool.worker, jnp.zeros_like(load.isl)
     chunk = jnp.maximum(load.chunk(worker.engine.chunk), 1.0)
-    tokens = Tokens(zero, chunk * worker.layout.dp, load.context, load.prefill_context)
+    tokens = tokens_of(load, zero, chunk * worker.layout.dp)
     step, need = iteration(worker, tokens)
     chunks = load.uncached / chunk
     launches = worker.model.layers * worker.coefficients.mixed_launch
@@ -211,7 +212,7 @@ class Decode(eqx.Module):
 def decode_iteration(pool: Pool, load: Load, batch: Scalar) -> Decode:
     """One iteration of a decode worker that holds its share of `batch`."""
     zero, verified = jnp.zeros_like(batch), 1 + load.draft_tokens
-    tokens = Tokens(batch / pool.workers, zero, load.context, load.prefill_context, verified)
+    tokens = tokens_of(load, batch / pool.workers, zero)
     step, need = iteration(pool.worker, tokens)
     drafting = load.draft_tokens * draft_time(step, pool.worker.model.layers)
     bound, accepted = need.total.bound / verified, 1 + load.accepted_tokens

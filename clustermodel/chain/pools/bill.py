@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from clustermodel.chain.pools.choose import PoolsChoice
 from clustermodel.chain.pools.evaluate import PoolBill, pool_rates
 from clustermodel.chain.pools.setup import PoolsSetup
@@ -89,11 +91,11 @@ def hour_parts(both: Both) -> dict[str, float]:
 
 def unit_cost(both: Both) -> UnitCost:
     """Cost of a token of each class: input by the prefill pool's bill, output by the decode pool's."""
-    found, allocation = both.choice.evaluation, both.setup.question.allocation
+    found, idle, allocation = both.choice.evaluation, both.choice.idle, both.setup.question.allocation
     if allocation in SINGLE_CLASS:
         load = both.setup.decode.load(both.choice.plan.concurrency)
-        return single_class_cost(allocation, found.bill, pool_rates(found.point, load))
-    return found.unit
+        return single_class_cost(allocation, found.bill * idle, pool_rates(found.point, load))
+    return jax.tree.map(lambda price: price * idle, found.unit)
 
 
 def money_fields(both: Both) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from clustermodel.chain.pools.search import (
     shape_of,
 )
 from clustermodel.chain.pools.setup import PoolsSetup
+from clustermodel.chain.pools.sizing import systems
 from clustermodel.chain.setup import MILLISECONDS, limits
+from clustermodel.serving.open_loop import Latency
 
 _GB = 1e9
 
@@ -34,6 +36,9 @@ class PoolsChoice:
     evaluation: PoolsEvaluation
     active: str | None  # slo_ttft, slo_tpot or none
     searched: int  # points tried
+    idle: float = 1.0  # what idle systems multiply the price by; 1 without a rate
+    n_systems: int | None = None
+    latency: Latency | None = None  # under arrivals, where a rate was asked
 
     @property
     def n_accelerators(self) -> int:
@@ -49,11 +54,16 @@ def choose_pools(setup: PoolsSetup) -> PoolsChoice:
     grids = [grid, finer, finer_loads(setup, finer, finer.meets(*objectives))]
     best = [cheapest(each, each.meets(*objectives)) for each in grids]
     chosen, index = min(zip(grids, best, strict=True), key=lambda found: found[0].price[found[1]])
+    row = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), tree)
+    found, asked = row(chosen.evaluations), setup.question.rate is not None
     return PoolsChoice(
         plan=chosen.plan(index),
-        evaluation=jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), chosen.evaluations),
+        evaluation=found,
         active=active_objective(grid, objectives, float(chosen.price[index])),
         searched=sum(len(each.price) for each in grids),
+        idle=float(chosen.price[index] / found.unit.blended),
+        n_systems=int(sum(systems(setup, found).values())) if asked else None,
+        latency=row(chosen.latency),
     )
 
 

@@ -19,13 +19,16 @@ from clustermodel.catalog import ConfigError
 from clustermodel.chain.evaluate import carried_accelerators
 from clustermodel.chain.pools.evaluate import Owners, PoolsEvaluation, evaluate_pools
 from clustermodel.chain.pools.setup import PoolsSetup, shapes
+from clustermodel.chain.pools.sizing import fleet_price
 from clustermodel.chain.search import concurrencies, in_chunks, lower_envelope
 from clustermodel.chain.setup import Setup
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import memory_use
+from clustermodel.serving.open_loop import Arrivals, Latency
 from clustermodel.serving.placement import placed
 from clustermodel.serving.pools import Pool, Pools, decode_iteration, decode_room, prefill_wave
+from clustermodel.serving.pools_open_loop import open_loop_pools
 
 Workers = tuple[int, int]
 
@@ -61,6 +64,7 @@ class PoolsGrid:
     tpot: NDArray[np.float64]
     price: NDArray[np.float64]  # USD per token of any class
     load_asked: bool  # whether the question names the requests in flight
+    latency: Latency | None  # under arrivals, where a rate was asked
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -184,14 +188,40 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
     )
     load = setup.decode.load(jnp.ones(()))
     found = in_chunks(functools.partial(_evaluate_plans, setup.template, load, setup.owners), plans)
-    return PoolsGrid(
+    plain = PoolsGrid(
         plans=jax.tree.map(np.asarray, plans),
         evaluations=found,
         ttft=found.point.ttft,
         tpot=found.point.tpot,
         price=np.asarray(found.unit.blended),
         load_asked=setup.question.concurrency is not None,
+        latency=None,
     )
+    return plain if setup.question.rate is None else _under_arrivals(setup, plain)
+
+
+def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
+    """The same plans when each deployment gets the requests that it can serve, one by one."""
+    run = functools.partial(
+        _latency_rows, setup.template, setup.decode.load(jnp.ones(())), setup.decode.arrivals
+    )
+    latency = in_chunks(run, grid.plans, np.asarray(grid.evaluations.point.request_rate))
+    level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
+    return dataclasses.replace(
+        grid,
+        ttft=np.asarray(getattr(latency.ttft, level)),
+        tpot=np.asarray(getattr(latency.tpot, level)),
+        price=fleet_price(setup, grid.evaluations),
+        latency=latency,
+    )
+
+
+@jax.jit
+def _latency_rows(template: Pools, load: Load, arrivals: Arrivals, plans: Plan, rates: Array) -> Latency:
+    def one(plan: Plan, rate: Array) -> Latency:
+        return open_loop_pools(laid_out(template, plan), load, eqx.tree_at(lambda a: a.rate, arrivals, rate))
+
+    return jax.vmap(one)(plans, rates)
 
 
 def laid_out(template: Pools, plan: Plan) -> Pools:
