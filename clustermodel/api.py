@@ -8,6 +8,7 @@ cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50)[
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,15 @@ def compare(
     systems: Sequence[str | Entry[Any]],
     model: str | Entry[Any],
     workload: str | Entry[Any] = "chat-1k",
+    apis: Sequence[str] = (),
     **options: Any,
 ) -> Answer:
-    """The same question put to several systems, cheapest first; options as in `cost_per_token`."""
-    return _of_several(chain.compare, systems, model=model, workload=workload, **options)
+    """The same question put to several systems, cheapest first; options as in `cost_per_token`.
+
+    `apis` puts list prices beside them, `["all"]` those of the model, with the volume from which a system pays.
+    """
+    answer = functools.partial(chain.compare_sources, apis=apis)
+    return _of_several(answer, systems, model=model, workload=workload, **options)
 
 
 def frontier(

@@ -47,6 +47,14 @@ class Contract(eqx.Module):
     payback: Scalar = quantity("s", "time in which the price returns the supplier's capex", 0.0)
 
 
+class TokenPrices(eqx.Module):
+    """What a provider charges for a token of each class."""
+
+    uncached: Scalar = quantity("USD/tok", "one uncached input token")
+    cached: Scalar = quantity("USD/tok", "one input token served from the prefix cache")
+    output: Scalar = quantity("USD/tok", "one generated token")
+
+
 class Credit(eqx.Module):
     """How defaults hang together, and what the supplier does with capacity that comes back."""
 

@@ -26,6 +26,8 @@ class Kind:
 
 
 WORDS = ("name", "aliases", "note")
+OFFER = ("model", "provider", "date")
+"""What every list price says besides its numbers: of which model, by whom, since when."""
 KINDS = {
     kind.folder: kind
     for kind in (
@@ -48,6 +50,7 @@ KINDS = {
         Kind("engines", specs.Engine, WORDS),
         Kind("sites", specs.Site, (*WORDS, "region", "cooling")),
         Kind("prices", specs.Terms, WORDS),
+        Kind("apis", scenarios.TokenPrices, (*WORDS, *OFFER)),
         Kind("contracts", scenarios.Contract, (*WORDS, "obligor", "supplier", "signed")),
         Kind("scenarios", scenarios.Scenario, (*WORDS, "question", "contracts", "supply", "metrics")),
     )
@@ -77,6 +80,8 @@ def bad_words(kind: Kind, table: Mapping[str, Any]) -> Iterator[str]:
         yield "name: missing; write the name people use"
     if "accelerator" in kind.words and "accelerator" not in table:
         yield "accelerator: missing; write the slug of a file in accelerators/"
+    if kind.folder == "apis":
+        yield from (f"{word}: missing; a list price says it" for word in OFFER if word not in table)
     for word in kind.words:
         if word not in table:
             continue

@@ -75,6 +75,14 @@ _COLUMNS = {
         _Column("residual_fraction", "residual_fraction", ""),
         _Column("price_factor", "price_factor", ""),
     ),
+    "apis": (
+        _Column("model", "model"),
+        _Column("provider", "provider"),
+        _Column("date", "date"),
+        _Column("usd_per_mtok_input", "uncached", "USD/Mtok"),
+        _Column("usd_per_mtok_cached_input", "cached", "USD/Mtok"),
+        _Column("usd_per_mtok_output", "output", "USD/Mtok"),
+    ),
     "contracts": (
         _Column("obligor", "obligor"),
         _Column("supplier", "supplier"),

@@ -5,3 +5,4 @@ from clustermodel.chain.compare import frontier as frontier
 from clustermodel.chain.cost import cost as cost
 from clustermodel.chain.power import power as power
 from clustermodel.chain.question import Question as Question
+from clustermodel.chain.sourcing import compare_sources as compare_sources

@@ -1,7 +1,7 @@
 """What a million tokens cost: on one system, on several, and against speed."""
 
 from clustermodel.cli._command import Answer, Ask, command
-from clustermodel.cli._options import QUESTION, SYSTEM, SYSTEMS
+from clustermodel.cli._options import APIS, QUESTION, SYSTEM, SYSTEMS
 
 
 @command(SYSTEM, *QUESTION)
@@ -17,16 +17,17 @@ def cost(ask: Ask) -> Answer:
     return answer
 
 
-@command(SYSTEMS, *QUESTION)
+@command(SYSTEMS, APIS, *QUESTION)
 def compare(ask: Ask) -> Answer:
-    """Cost per million tokens of a model on several systems, the cheapest first.
+    """Cost per million tokens of a model on several systems, the cheapest first; --apis: own, rent or call?
 
     Example: clustermodel compare --systems hgx-h200,hgx-b200,mi355x --model llama-3.1-70b --max-tpot-ms 50
     """
     from clustermodel import chain
 
     systems = ask.options.pop("systems")
-    answer = chain.compare(ask.catalog, ask.question(system=systems[0]), systems)
+    apis = ask.options.pop("apis", [])
+    answer = chain.compare_sources(ask.catalog, ask.question(system=systems[0]), systems, apis)
     _remark_on_targets(ask)
     return answer
 

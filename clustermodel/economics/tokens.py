@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
+from clustermodel.scenarios import TokenPrices as TokenPrices
 from clustermodel.serving.phases import Phases
 from clustermodel.specs import quantity
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
@@ -34,14 +35,6 @@ class TokenRates(eqx.Module):
     def total(self) -> Scalar:
         """All tokens per second."""
         return self.input + self.output
-
-
-class TokenPrices(eqx.Module):
-    """What a provider charges for a token of each class (USD/token)."""
-
-    uncached: Scalar = quantity("USD/tok", "one uncached input token")
-    cached: Scalar = quantity("USD/tok", "one cached input token")
-    output: Scalar = quantity("USD/tok", "one generated token")
 
 
 class UnitCost(eqx.Module):

@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.cost import layout
-from clustermodel.report.figures import count, figure, words
+from clustermodel.report.figures import count, figure, percent, short, words
+from clustermodel.units import MILLION
 
 Point = Mapping[str, Any]
+Form = Callable[[Any], str]
 
-_COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+_COLUMNS: Mapping[str, tuple[str, Form]] = {
     "system": ("system", str),
     "layout": ("layout", layout),
     "concurrency": ("in\nflight", count),
@@ -30,17 +32,46 @@ _COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 """Title and form of every column, in order; a table has those that its points know."""
 
 
+def _share(value: float | None) -> str:
+    return "" if value is None else percent(value)
+
+
+def _volume(mtok_per_month: float | None) -> str:
+    return "never" if mtok_per_month is None else short(mtok_per_month * MILLION)
+
+
+_BREAK_EVENS: Mapping[str, tuple[str, Form]] = {
+    "system": ("system", str),
+    "held_as": ("held\nas", words),
+    "usd_per_month": ("USD a\nmonth", count),
+    "instead_of": ("instead of", words),
+    "usd_per_mtok_instead": ("USD/M\ninstead", figure),
+    "usd_per_mtok_at_full_use": ("USD/M at\nfull use", figure),
+    "mtok_per_month": ("pays from\ntok/month", _volume),
+    "share_of_capacity": ("of\ncapacity", _share),
+}
+"""The same for what is compared with an API or with capacity rented by the hour."""
+
+
 def side_by_side(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """One line a system, the cheapest first; systems without an answer last, with the reason."""
+    """One line a system or API, the cheapest first; systems without an answer last, with the reason."""
     answered = _answered(answer["points"])
-    first = answered[0]
+    first = next(point for point in answered if "layout" in point)
     yield Text(
         f"{first['model']}, {first['engine']}, {count(first['isl'])} tokens in, {count(first['osl'])} out, "
         f"{words(first['cost_basis'])} cost",
         style="bold",
     )
     yield _table(answered, _COLUMNS)
+    yield from break_evens(answer.get("break_even", []))
     yield from _unanswered(answer["points"])
+
+
+def break_evens(rows: Sequence[Point]) -> Iterator[RenderableType]:
+    """From how many tokens a month whole systems cost less than what they are compared with."""
+    if rows:
+        yield Text("own, rent or call", style="bold")
+        yield _laid_out(rows, _BREAK_EVENS)
 
 
 def curves(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -62,11 +93,15 @@ def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
 
 
 def _table(points: Sequence[Point], names: Iterable[str]) -> Table:
-    shown = {name: _COLUMNS[name] for name in names if name in points[0]}
+    return _laid_out(points, {name: _COLUMNS[name] for name in names})
+
+
+def _laid_out(points: Sequence[Point], columns: Mapping[str, tuple[str, Form]]) -> Table:
+    shown = {name: form for name, form in columns.items() if any(name in point for point in points)}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for name, (title, form) in shown.items():
-        justify = "right" if form in (count, figure) else "left"
+        justify = "right" if form not in (str, words, layout) else "left"
         table.add_column(title, justify=justify, no_wrap=name == "system")
     for point in points:
-        table.add_row(*(form(point[name]) for name, (_, form) in shown.items()))
+        table.add_row(*(form(point[name]) if name in point else "" for name, (_, form) in shown.items()))
     return table

@@ -16,7 +16,7 @@ def grounds(answer: Record) -> Iterator[RenderableType]:
     """Guesses and sources at the end of an answer; of several points, the guesses that all share."""
     points = answer.get("points") or [answer]
     given = [point for point in points if "sources" in point] or [answer]
-    assumptions = _shared([point.get("assumptions", ()) for point in given])
+    assumptions = _shared([point["assumptions"] for point in given if "assumptions" in point] or [()])
     sources = {row["key"]: row for point in given for row in point.get("sources", ())}
     if assumptions:
         yield Text("~ estimates and assumptions, with their ranges", style="cyan")
