@@ -9,13 +9,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORE := $(VENV)/.core$(CUDA)
 TEST := $(VENV)/.test$(CUDA)
+COMMA := ,
 
 .PHONY: demo test check pytest bench readme hooks clean
 
+QUESTION := --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
+SYSTEMS := --systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-128tb
+
 demo: $(CORE)
-	$(BIN)/clustermodel cost --system hgx-h200 --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
-	$(BIN)/clustermodel compare --model llama-3.1-70b --precision fp8 --max-tpot-ms 50 \
-		--systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-128tb
+	$(BIN)/clustermodel cost --system hgx-h200 $(QUESTION)
+	$(BIN)/clustermodel compare $(SYSTEMS) $(QUESTION)
+	@mkdir -p demo
+	$(BIN)/clustermodel compare $(SYSTEMS) $(QUESTION) --quiet --out demo/compare.json
+	$(BIN)/clustermodel frontier $(SYSTEMS) $(QUESTION) --quiet --out demo/frontier.json
+	$(BIN)/clustermodel report demo/compare.json demo/frontier.json --out demo/report.html
 
 test: check pytest
 
@@ -45,9 +52,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(CORE): pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.$(if $(CUDA),[cuda$(CUDA)])'
+	$(PIP) --editable '.[report$(if $(CUDA),$(COMMA)cuda$(CUDA))]'
 	touch $@
 
 $(TEST): $(CORE)
-	$(PIP) --editable '.[test,dev]'
+	$(PIP) --editable '.[report,explore,test,dev]'
 	touch $@

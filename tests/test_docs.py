@@ -67,13 +67,27 @@ def test_the_readme_and_make_agree_on_the_two_commands():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_the_commands_of_the_demo_run():
-    (recipe,) = re.findall(r"^demo:.*\n((?:\t.*\n)+)", MAKEFILE.replace("\\\n", " "), re.MULTILINE)
-    demo = [line.split()[1:] for line in recipe.splitlines()]
-    assert [words[0] for words in demo] == ["cost", "compare"]
+def recipe(target):
+    """The words of the commands of ours that `make` runs for a target."""
+    text = MAKEFILE.replace("\\\n", " ")
+    for name, value in re.findall(r"^(QUESTION|SYSTEMS) := (.*)$", text, re.MULTILINE):
+        text = text.replace(f"$({name})", value)
+    (lines,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
+    return [line.split()[1:] for line in lines.splitlines() if "/clustermodel " in line]
+
+
+def test_the_demo_runs_and_ends_by_naming_the_report_that_it_wrote(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    demo = recipe("demo")
+    assert [words[0] for words in demo] == ["cost", "compare", "compare", "frontier", "report"]
     assert demo[1][demo[1].index("--systems") + 1].count(",") >= 5
     for words in demo:
-        assert CliRunner().invoke(app, words).exit_code == 0
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0
+    assert done.output == "wrote demo/report.html\n"
+    assert "<svg" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_python_of_the_readme_runs(capsys):
