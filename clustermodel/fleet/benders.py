@@ -91,9 +91,9 @@ class Benders:
             self.tell("scenarios", self.best)
             if relative_gap(self.lower, self.best.cost) <= self.effort.gap:
                 return Status.OPTIMAL
+            self.cut(recourse, full)
             if self.spent():
                 return self.cut_short()
-            self.cut(recourse, full)
 
     def descend(
         self, price: Callable[[np.ndarray, Sample], Recourse], sample: Sample, gap: float, best: Point
@@ -110,9 +110,9 @@ class Benders:
             self.tell("outline", best)
             if relative_gap(self.lower, best.cost) <= gap:
                 return Status.OPTIMAL, best
+            self.cut(recourse, sample)
             if self.spent():
                 return self.cut_short(), best
-            self.cut(recourse, sample)
 
     def price(self, trial: np.ndarray, sample: Sample) -> Recourse:
         """What `trial` truly costs; the pool learns the bounds that prove it."""
