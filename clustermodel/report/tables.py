@@ -16,7 +16,7 @@ from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.risk import tails
 from clustermodel.report.rows import UNFLATTENED, columns, flat, tables_of
-from clustermodel.report.speed import cases
+from clustermodel.report.speed import cases, limits, serving
 from clustermodel.report.validation import scores
 
 Answer = Mapping[str, Any]
@@ -29,6 +29,8 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "catalog_sources": sources,
     "validate": scores,
     "bench-model": cases,
+    "bench-device": limits,
+    "bench-serve": serving,
     "risk": tails,
     "fleet": proven,
 }

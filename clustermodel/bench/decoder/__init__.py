@@ -5,6 +5,7 @@ from clustermodel.bench.decoder.cache import empty_cache as empty_cache
 from clustermodel.bench.decoder.run import decode_steps as decode_steps
 from clustermodel.bench.decoder.run import forward as forward
 from clustermodel.bench.decoder.run import prefill as prefill
+from clustermodel.bench.decoder.run import step as step
 from clustermodel.bench.decoder.shape import Shape as Shape
 from clustermodel.bench.decoder.shape import scaled as scaled
 from clustermodel.bench.decoder.shape import shape_of as shape_of

@@ -15,7 +15,7 @@ def rms_norm(x: Array, weight: Array) -> Array:
     """Divide by the root mean square and scale by `weight`; the mean in float32 [Zhang & Sennrich 2019]."""
     wide = x.astype(jnp.float32)
     scale = jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + _EPSILON)
-    return (wide * scale).astype(x.dtype) * weight
+    return (wide * scale).astype(x.dtype) * jnp.expand_dims(weight, tuple(range(x.ndim - 1)))
 
 
 def rotary(x: Array, positions: Array) -> Array:

@@ -1,0 +1,176 @@
+"""What one accelerator reaches: bytes a second of copies and reads, FLOP a second of products, by type and rows."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from clustermodel.bench.decoder import parts
+from clustermodel.bench.machine import seconds
+
+KINDS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8", "int8": "int8"}
+"""Types of products, and what the catalogue calls their arithmetic; tf32 is float32 at lower precision."""
+TF32 = "tf32"
+_READ_ROWS = 16  # up to here a product is a read of its matrix
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How large the test problems are; large enough to be slow against a launch."""
+
+    elements: int  # of the arrays that are copied and read
+    width: int  # inner and outer width of products
+    rows: tuple[int, ...]  # of products
+    kinds: tuple[str, ...]  # types of products
+    heads: int
+    kv_heads: int
+    head_dim: int
+    batch: int  # sequences of decode attention
+    context: int  # tokens of each
+    prompt: int  # tokens of prefill attention
+    n_experts: int
+    repeats: int
+
+
+_HEADS: dict[str, int] = {"heads": 32, "kv_heads": 8, "head_dim": 128}  # those of Llama-3.1-8B
+FULL = Sizes(
+    elements=1 << 29,
+    width=8192,
+    rows=(1, 2, 4, 8, 16, 64, 256, 1024, 4096, 8192),
+    kinds=tuple(KINDS),
+    batch=64,
+    context=4096,
+    prompt=8192,
+    n_experts=64,
+    repeats=10,
+    **_HEADS,
+)
+QUICK = dataclasses.replace(FULL, elements=1 << 27, rows=(1, 16, 256, 4096), batch=16, prompt=4096, repeats=3)
+ON_CPU = dataclasses.replace(
+    FULL,
+    elements=1 << 25,
+    width=4096,
+    rows=(1, 4, 16, 64, 256),
+    kinds=("float32", "bfloat16", "int8"),
+    batch=4,
+    context=2048,
+    prompt=512,
+    n_experts=8,
+    repeats=3,
+)
+QUICK_ON_CPU = dataclasses.replace(
+    ON_CPU,
+    kinds=("float32", "bfloat16"),
+    elements=1 << 24,
+    rows=(1, 128),
+    context=1024,
+    prompt=256,
+    repeats=2,
+)
+
+
+def sizes(quick: bool) -> Sizes:
+    """Sizes for the default device."""
+    if jax.default_backend() == "cpu":
+        return QUICK_ON_CPU if quick else ON_CPU
+    return QUICK if quick else FULL
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One figure: what was run, how fast, in B/s or FLOP/s or s."""
+
+    name: str
+    kind: str  # of the numbers: fp32, bf16 ...
+    size: int  # rows, tokens or bytes
+    value: float
+    unit: str
+
+
+def traffic(sizes: Sizes) -> Iterator[Measured]:
+    """Copy (read and write) and read (a sum) of one large array."""
+    x = jnp.ones(sizes.elements, jnp.float32)
+    copy, read = jax.jit(lambda a: a + 1), jax.jit(jnp.sum)
+    yield Measured("copy", "fp32", x.nbytes, 2 * x.nbytes / seconds(lambda: copy(x), sizes.repeats), "B/s")
+    yield Measured("read", "fp32", x.nbytes, x.nbytes / seconds(lambda: read(x), sizes.repeats), "B/s")
+
+
+def products(sizes: Sizes) -> Iterator[Measured]:
+    """Products of some rows with a square matrix, by type; kinds that this backend lacks are left out."""
+    for kind in sizes.kinds:
+        for rows in sizes.rows:
+            run = _product(jnp.dtype(kind), rows, sizes.width, jax.lax.Precision.HIGHEST)
+            taken = _seconds_or_none(run, sizes.repeats)
+            if taken is not None:
+                yield from _both_rates(KINDS[kind], rows, sizes.width, taken, jnp.dtype(kind).itemsize)
+    if jax.default_backend() == "gpu":
+        for rows in sizes.rows:
+            taken = seconds(_product(jnp.dtype("float32"), rows, sizes.width, jax.lax.Precision.DEFAULT))
+            yield from _both_rates(TF32, rows, sizes.width, taken, jnp.dtype("float32").itemsize)
+
+
+def _both_rates(kind: str, rows: int, width: int, taken: float, itemsize: int) -> Iterator[Measured]:
+    yield Measured("product", kind, rows, 2 * rows * width**2 / taken, "FLOP/s")
+    if rows <= _READ_ROWS:
+        yield Measured("weight_read", kind, rows, width * width * itemsize / taken, "B/s")
+
+
+def _product(dtype: Any, rows: int, width: int, precision: jax.lax.Precision) -> Any:
+    keys = jax.random.split(jax.random.key(0))
+    a, b = (
+        _normal(key, shape, dtype) for key, shape in zip(keys, ((rows, width), (width, width)), strict=True)
+    )
+    wide = jnp.int32 if jnp.issubdtype(dtype, jnp.integer) else jnp.float32
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision, preferred_element_type=wide))
+    return lambda: product(a, b)
+
+
+def _normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Random, not constant: data that never toggle draw less power."""
+    if jnp.issubdtype(dtype, jnp.integer):
+        return jax.random.randint(key, shape, jnp.iinfo(dtype).min, jnp.iinfo(dtype).max, dtype)
+    return jax.random.normal(key, shape, jnp.float32).astype(dtype)
+
+
+def _seconds_or_none(run: Any, repeats: int) -> float | None:
+    try:
+        return seconds(run, repeats)
+    except (jax.errors.JaxRuntimeError, NotImplementedError, TypeError, ValueError):
+        return None  # this backend has no such arithmetic
+
+
+def attention(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
+    """Reads of decode attention over a cache, and arithmetic of prefill attention, of the benchmark's decoder."""
+    kind = KINDS[jnp.dtype(dtype).name]
+    keys = jax.random.split(jax.random.key(1), 3)
+    cache = (sizes.batch, sizes.context, sizes.kv_heads, sizes.head_dim)
+    key, value = (_normal(each, cache, dtype) for each in keys[:2])
+    query = _normal(keys[2], (sizes.batch, 1, sizes.heads, sizes.head_dim), dtype)
+    lengths = jnp.full(sizes.batch, sizes.context, jnp.int32)
+    decode = jax.jit(parts.decode_attention)
+    taken = seconds(lambda: decode(query, key, value, lengths), sizes.repeats)
+    yield Measured("decode_attention", kind, sizes.context, (key.nbytes + value.nbytes) / taken, "B/s")
+    shape = (1, sizes.prompt, sizes.kv_heads, sizes.head_dim)
+    key, value = (_normal(each, shape, dtype) for each in keys[:2])
+    query = _normal(keys[2], (1, sizes.prompt, sizes.heads, sizes.head_dim), dtype)
+    prefill = jax.jit(parts.prefill_attention)
+    taken = seconds(lambda: prefill(query, key, value), sizes.repeats)
+    flops = 2 * sizes.heads * sizes.head_dim * sizes.prompt**2  # two products over half of the square
+    yield Measured("prefill_attention", kind, sizes.prompt, flops / taken, "FLOP/s")
+
+
+def expert_products(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
+    """One product per expert, all at once: reads at one row each, arithmetic at many."""
+    kind, width = KINDS[jnp.dtype(dtype).name], sizes.width // 2
+    weights = _normal(jax.random.key(2), (sizes.n_experts, width, width), dtype)
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
+    for rows in (1, max(sizes.rows) // 2):
+        x = _normal(jax.random.key(3), (sizes.n_experts, rows, width), dtype)
+        taken = seconds(lambda x=x: product(x, weights), sizes.repeats)
+        if rows == 1:
+            yield Measured("expert_read", kind, rows, weights.nbytes / taken, "B/s")
+        else:
+            yield Measured("expert_product", kind, rows, 2 * x.size * width / taken, "FLOP/s")

@@ -1,0 +1,216 @@
+"""`bench serve`: a real transformer prefills and decodes on this machine, beside what the model says about it."""
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from clustermodel import __version__
+from clustermodel.bench import rates
+from clustermodel.bench.decoder import (
+    Cache,
+    Decoder,
+    Shape,
+    decode_steps,
+    empty_cache,
+    forward,
+    prefill,
+    random_decoder,
+    scaled,
+    shape_of,
+    step,
+)
+from clustermodel.bench.device import Bench, find_accelerator, run, serving_type
+from clustermodel.bench.energy import AbstractMeter, find_meter, measure
+from clustermodel.bench.forecast import Point, forecast
+from clustermodel.bench.machine import machine, seconds
+from clustermodel.calibration.effects import CoefficientTable, load_table
+from clustermodel.catalog import Catalog, ConfigError
+
+_MODEL = "llama-3.1-8b"
+_SEED = 0
+_PARAMETERS_ON_CPU = 3e7  # a processor runs a model of about so many parameters in milliseconds
+_CHECKED = 16  # tokens of the sequences that decode and full forward are compared on
+_WINDOW = 5.0  # s of power measurement at each point
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Which points are run, and how."""
+
+    batches: Sequence[int] = (1, 4, 16, 32)
+    contexts: Sequence[int] = (512, 4096)
+    steps: int = 64  # decode steps in one program
+    repeats: int = 3
+    page: int = 0  # slots of a cache page; 0 for one stretch per sequence
+    group: int | None = None  # layers per compiled body, None for all
+
+
+ON_CPU = Sweep(batches=(1, 4, 16), contexts=(64, 512), steps=16)
+QUICK_ON_CPU = Sweep(batches=(1, 4), contexts=(64,), steps=8, repeats=2)
+QUICK = Sweep(batches=(1, 32), contexts=(1024,), steps=32)
+
+
+def sweep_of(quick: bool) -> Sweep:
+    """Points for the default device."""
+    if jax.default_backend() == "cpu":
+        return QUICK_ON_CPU if quick else ON_CPU
+    return QUICK if quick else Sweep()
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """A decoder on this machine, and how its points are run."""
+
+    decoder: Decoder
+    sweep: Sweep
+    meter: AbstractMeter | None
+
+    @property
+    def shape(self) -> Shape:
+        """The decoder's shape."""
+        return self.decoder.shape
+
+    def cache(self, batch: int, slots: int) -> Cache:
+        """Room for a batch of sequences."""
+        groups = tuple(group.qkv.shape[0] for group in self.decoder.groups)
+        return empty_cache(groups, self.shape, (batch, slots), self.decoder.dtype, self.sweep.page)
+
+    def prompts(self, batch: int, length: int) -> Array:
+        """Random token numbers."""
+        random = np.random.default_rng(_SEED)
+        return jnp.asarray(random.integers(0, self.shape.vocab, (batch, length)), jnp.int32)
+
+    def prefill_time(self, batch: int, context: int) -> float:
+        """Seconds until the first tokens of a batch of prompts, the cache allocated before."""
+        tokens, caches = self.prompts(batch, context), []
+
+        def once() -> Array:
+            return prefill(self.decoder, tokens, caches.pop())[0]
+
+        caches += [self.cache(batch, context) for _ in range(self.sweep.repeats + 1)]
+        return seconds(once, self.sweep.repeats)
+
+    def decode_run(self, batch: int, context: int) -> Any:
+        """A function that decodes `steps` tokens of a batch around a context, its cache given back each time."""
+        steps = self.sweep.steps
+        held = self.cache(batch, context + steps)
+        token, state = jnp.zeros(batch, jnp.int32), [held]
+        start = jnp.full(batch, context - steps // 2, jnp.int32)
+
+        def once() -> Array:
+            cache = dataclasses.replace(state.pop(), lengths=start + 0)
+            tokens, filled = decode_steps(self.decoder, token, cache, steps)
+            state.append(filled)
+            return tokens
+
+        return once
+
+    def disagreement(self) -> float:
+        """Largest difference of decoded and fully computed next-token logits, over the largest logit."""
+        tokens = self.prompts(1, _CHECKED)
+        full = jax.jit(forward)(self.decoder, tokens)
+        _, cache = prefill(self.decoder, tokens[:, :-1], self.cache(1, _CHECKED))
+        logits, _ = jax.jit(step)(self.decoder, tokens[:, -1], cache)
+        return float(jnp.max(jnp.abs(logits - full[:, -1])) / jnp.max(jnp.abs(full[:, -1])))
+
+
+def bench_serve(
+    catalog: Catalog,
+    *,
+    model: str = _MODEL,
+    scale: int | None = None,
+    quick: bool = False,
+    accelerator: str | None = None,
+    calibration: Path | None = None,
+    sweep: Sweep | None = None,
+    measured: Bench | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Run a model of the catalogue here; `changes` are fields of `Sweep`.
+
+    The machine's peaks are `measured`, or found first, quickly; so are its coefficients without a `calibration`.
+    """
+    whole = shape_of(catalog.entry("models", model))
+    factor = scale or default_scale(whole)
+    part = find_accelerator(catalog, accelerator)
+    bench = measured or run(part, rates.sizes(quick=True), None, quick=True)
+    decoder = random_decoder(scaled(whole, factor), serving_type(), group=changes.get("group"))
+    serving = Serving(decoder, dataclasses.replace(sweep or sweep_of(quick), **changes), find_meter())
+    after = load_table(catalog, calibration) if calibration else bench.table(catalog)
+    points = list(_points(serving, bench, (load_table(catalog), after)))
+    return {
+        "kind": "bench-serve",
+        "version": __version__,
+        "date": datetime.date.today().isoformat(),
+        **machine(),
+        "model": model,
+        "scale": factor,
+        "parameters": serving.shape.parameters,
+        "weights_gb": decoder.bytes / 1e9,
+        "numbers": bench.kind,
+        "cache_page": serving.sweep.page,
+        "accelerator": None if part is None else part.slug,
+        "decode_against_forward": serving.disagreement(),
+        "points": points,
+    }
+
+
+def default_scale(shape: Shape) -> int:
+    """1 on an accelerator; on a processor the least scale that leaves a small model."""
+    if jax.default_backend() != "cpu":
+        return 1
+    most = math.ceil((shape.parameters / _PARAMETERS_ON_CPU) ** 0.5)
+    return next(
+        f for f in range(1, most + 1) if f == most or scaled(shape, f).parameters <= _PARAMETERS_ON_CPU
+    )
+
+
+def _points(
+    serving: Serving, bench: Bench, tables: tuple[CoefficientTable, CoefficientTable]
+) -> Iterator[dict[str, Any]]:
+    if min(serving.sweep.contexts) <= serving.sweep.steps:
+        raise ConfigError(f"--contexts must be longer than the {serving.sweep.steps} steps that are decoded")
+    for context in serving.sweep.contexts:
+        for batch in serving.sweep.batches:
+            taken = serving.prefill_time(batch, context)
+            yield _row(bench, serving, tables, Point("prefill", batch, context), taken) | {
+                "ttft_ms": 1e3 * taken,
+                "tokens_per_s": batch * context / taken,
+            }
+            run_steps = serving.decode_run(batch, context)
+            taken = seconds(run_steps, serving.sweep.repeats) / serving.sweep.steps
+            row = _row(bench, serving, tables, Point("decode", batch, context), taken)
+            row |= {"tpot_ms": 1e3 * taken, "tokens_per_s": batch / taken}
+            if serving.meter is not None:
+                energy = measure(serving.meter, run_steps, _WINDOW).joules_per_run
+                row["joules_per_token"] = energy / (batch * serving.sweep.steps)
+            yield row
+
+
+def _row(
+    bench: Bench,
+    serving: Serving,
+    tables: tuple[CoefficientTable, CoefficientTable],
+    point: Point,
+    taken: float,
+) -> dict[str, Any]:
+    before, after = (forecast(bench, serving.shape, table, point) for table in tables)
+    return {
+        "phase": point.phase,
+        "batch": point.batch,
+        "context": point.context,
+        "measured_ms": 1e3 * taken,
+        "before_ms": 1e3 * before.seconds,
+        "after_ms": 1e3 * after.seconds,
+        "before_error_pct": 100 * (before.seconds / taken - 1),
+        "after_error_pct": 100 * (after.seconds / taken - 1),
+        "percent_of_roofline": 100 * after.bound / taken,
+    }

@@ -1,0 +1,210 @@
+import contextlib
+import io
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from clustermodel.bench import device, rates, serve
+from clustermodel.bench.energy import BoardMeter, PackageMeter, measure
+from clustermodel.bench.machine import machine
+from clustermodel.bench.rates import Measured
+from clustermodel.bench.self_calibration import coefficients, peaks
+from clustermodel.bench.startup import Startup
+from clustermodel.calibration.effects import LINKS, Level, load_table, natural
+from clustermodel.catalog import load_catalog
+from clustermodel.chain import Question, cost
+from clustermodel.cli._output import Destination
+
+CATALOG = load_catalog()
+START = Startup(layer=3e-6, moe_layer=0.0, iteration=4e-5, sequence=1e-8)
+FIGURES = [
+    Measured("copy", "fp32", 1, 3.6e12, "B/s"),
+    Measured("weight_read", "bf16", 1, 4.32e12, "B/s"),
+    Measured("decode_attention", "bf16", 4096, 3.6e12, "B/s"),
+    Measured("product", "bf16", 4096, 700e12, "FLOP/s"),
+    Measured("product", "fp8", 4096, 1500e12, "FLOP/s"),
+    Measured("prefill_attention", "bf16", 4096, 1200e12, "FLOP/s"),  # above the peak: a slip of the clock
+]
+TINY = rates.Sizes(
+    elements=1 << 10,
+    width=16,
+    rows=(1, 4),
+    kinds=("float32", "int8"),
+    heads=4,
+    kv_heads=2,
+    head_dim=8,
+    batch=2,
+    context=16,
+    prompt=16,
+    n_experts=2,
+    repeats=1,
+)
+
+
+def _table(answer):
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        Destination("table", None).write(answer)
+    return text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return device.run(None, TINY, None, quick=True)
+
+
+@pytest.fixture(scope="module")
+def calibration(bench, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / "mine.toml"
+    path.write_text(device.calibration_text(CATALOG, bench))
+    return path
+
+
+def test_shares_are_of_the_catalogues_peaks_and_never_above_one():
+    h200 = CATALOG.entry("accelerators", "h200-sxm")
+    found = coefficients(FIGURES, START, peaks(FIGURES, h200), "bf16")
+    assert found["weight_read"] == pytest.approx(4.32 / 4.8)
+    assert found["cache_read"] == pytest.approx(3.6 / 4.8)
+    assert found["dense_math"] == pytest.approx(700 / 989)
+    assert 0.99 < found["attention_math"] < 1
+    assert found["layer_launch"] == START.layer
+    assert 0 < found["moe_launch"] < 1e-8  # a logarithm needs a number above 0
+
+
+def test_without_a_catalogue_entry_the_best_figure_is_the_peak():
+    found = peaks(FIGURES, None)
+    assert not found.known
+    assert found.bandwidth == 4.32e12
+    assert found.arithmetic["bf16"] == 1200e12
+    assert found.of(FIGURES[4]) == 1500e12
+
+
+def test_a_machine_is_measured_beside_its_peaks(bench):
+    answer = device.answer(CATALOG, bench)
+    names = {row["name"] for row in answer["measurements"]}
+    assert {"copy", "read", "product", "weight_read", "decode_attention", "launch"} <= names
+    assert all(row["value"] > 0 for row in answer["measurements"])
+    shares = [row["percent_of_peak"] for row in answer["measurements"] if row["percent_of_peak"] is not None]
+    assert max(shares) == pytest.approx(100)
+    assert max(shares) >= min(shares) > 0
+    shown = _table(answer)
+    assert "the best measured here" in shown
+    assert "layer launch" in shown
+
+
+def test_the_calibration_that_is_written_is_the_one_that_a_question_uses(bench, calibration):
+    answer, table = device.answer(CATALOG, bench), load_table(CATALOG, calibration)
+    used = natural(table.links(Level("llama-3.1-70b", "vllm", "hgx-h200")))
+    for row in answer["coefficients"]:
+        assert float(getattr(used, row["coefficient"])) == pytest.approx(row["here"], rel=1e-4), row
+    shipped = natural(load_table(CATALOG).links(Level("none", "vllm")))
+    assert float(used.ttft_host) == pytest.approx(
+        float(shipped.ttft_host), rel=1e-4
+    )  # the engine's, not ours
+    assert all(0 < float(getattr(used, name)) < 1 for name, link in LINKS.items() if link == "logit")
+
+
+def test_a_question_answers_with_a_machines_own_calibration(calibration):
+    asked = {"system": "hgx-h200", "model": "llama-3.1-8b", "concurrency": 8, "n_accelerators": 1}
+    own = cost(CATALOG, Question(**asked, calibration=str(calibration)))
+    shipped = cost(CATALOG, Question(**asked))
+    assert own["tpot_ms"] >= own["bounds"]["tpot_ms"]
+    assert own["tpot_ms"] != pytest.approx(shipped["tpot_ms"], rel=1e-3)
+    assert not own["seen"]
+
+
+def test_serving_stands_beside_its_predictions_and_never_beats_the_bound(bench, calibration):
+    sweep = serve.Sweep(batches=(2,), contexts=(12,), steps=4, repeats=1)
+    answer = serve.bench_serve(
+        CATALOG, model="mixtral-8x7b", scale=64, calibration=calibration, sweep=sweep, measured=bench
+    )
+    assert [(row["phase"], row["batch"]) for row in answer["points"]] == [("prefill", 2), ("decode", 2)]
+    for row in answer["points"]:
+        assert min(row["measured_ms"], row["before_ms"], row["after_ms"], row["tokens_per_s"]) > 0
+        assert row["percent_of_roofline"] > 0
+        assert row["after_ms"] >= row["percent_of_roofline"] / 100 * row["measured_ms"]
+    assert answer["decode_against_forward"] < 1e-4
+    assert answer["parameters"] < 1e6
+    assert "mixtral-8x7b, scaled down by 64" in _table(answer)
+
+
+class FakeBoard:
+    """What pynvml looks like to the meter: 300 W by the counter, 200 W by the polls."""
+
+    NVML_SUCCESS = NVML_FI_DEV_POWER_INSTANT = NVML_CLOCK_SM = NVML_CLOCK_MEM = NVML_TEMPERATURE_GPU = 0
+
+    def __init__(self):
+        self.milli_joules = 0
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, board):
+        self.milli_joules += 1000
+        return self.milli_joules
+
+    def nvmlDeviceGetFieldValues(self, board, fields):
+        value = types.SimpleNamespace(uiVal=200_000)
+        return [types.SimpleNamespace(nvmlReturn=0, value=value)]
+
+    def __getattr__(self, name):
+        return lambda *args: 0
+
+
+def test_energy_is_the_difference_of_the_counter_and_polls_are_checked_against_it():
+    reading = measure(BoardMeter(FakeBoard()), lambda: jnp.ones(()), window=0.25)
+    assert reading.watts * reading.seconds == pytest.approx(1.0)  # one step of the counter
+    assert reading.instant_watts == pytest.approx(200)
+    assert reading.flagged  # 4 W by the counter
+    assert reading.joules_per_run == pytest.approx(1 / reading.runs)
+
+
+def _package(folder, energy):
+    zone = folder / "intel-rapl:0"
+    zone.mkdir(exist_ok=True)
+    (zone / "name").write_text("package-0\n")
+    (zone / "max_energy_range_uj").write_text("1000000\n")
+    (zone / "energy_uj").write_text(f"{energy}\n")
+
+
+def test_a_package_counter_that_wraps_goes_on(tmp_path):
+    _package(tmp_path, 900_000)
+    meter = PackageMeter(tmp_path)
+    _package(tmp_path, 100_000)
+    assert meter.joules() == pytest.approx(0.2)
+    _package(tmp_path, 300_000)
+    assert meter.joules() == pytest.approx(0.4)
+
+
+def test_without_a_counter_there_is_no_meter(tmp_path):
+    with pytest.raises(OSError, match="no package counters"):
+        PackageMeter(tmp_path)
+
+
+def test_the_driver_names_an_accelerator_of_the_catalogue(monkeypatch):
+    monkeypatch.setattr(
+        device.jax, "devices", lambda: [types.SimpleNamespace(device_kind="NVIDIA H100 80GB HBM3")]
+    )
+    assert device.find_accelerator(CATALOG, None).slug == "h100-sxm"
+    assert device.find_accelerator(CATALOG, "b200-sxm").slug == "b200-sxm"
+
+
+def test_an_unknown_machine_is_still_measured():
+    assert device.find_accelerator(CATALOG, None) is None
+    assert machine()["devices"] >= 1
+
+
+def test_benchmarks_import_with_what_a_gpu_machine_has():
+    absent = ["typer", "rich", "highspy", "scipy", "beartype", "pydantic", "pynvml", "pyarrow"]
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"  # None: import fails
+        "import importlib, pkgutil\n"
+        "for name in ('bench',):\n"
+        "    package = importlib.import_module('clustermodel.' + name)\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stderr
