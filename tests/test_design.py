@@ -229,15 +229,29 @@ def test_a_system_that_costs_more_to_run_than_another_in_all_has_no_break_even_p
         breakeven(CATALOG, Question("hpe-scaleup-32tb", "llama-3.1-70b"), "hpe-scaleup-32tb", "tpu-v7")
 
 
-def test_gradient_design_buys_no_more_memory_than_the_load_needs():
-    question = dataclasses.replace(PROMETHEUS, concurrency=None, n_accelerators=None, tp=1, pp=1)
-    found = optimize(CATALOG, question, Plan(("memory", "concurrency")))
-    memory, concurrency = found["optimum"]
-    assert memory["value"] < 8 * TB
-    assert concurrency["value"] > 100
-    assert found["usd_per_mtok_total"] < found["usd_per_mtok_start"]
+BEST = {
+    # workload: model, hit rate of an endless prefix cache, and the TB between which the best server lies
+    "chat-1k": ("llama-3.1-70b", None, (1.5, 3.0)),
+    "long-context-128k": ("deepseek-v3.2", None, (2.5, 5.0)),
+    "agentic": ("deepseek-v3", 0.9, (2.0, 5.0)),
+}
+
+
+@pytest.mark.parametrize("workload", BEST)
+def test_gradient_design_finds_how_much_memory_a_prometheus_server_needs_for_a_workload(workload):
+    model, most_hits, (least, most) = BEST[workload]
+    question = Question("prometheus-32tb", model, precision="fp8", workload=workload, max_tpot_ms=100)
+    found = optimize(CATALOG, question, Plan(("memory", "concurrency"), most_hits=most_hits))
+    memory, _ = found["optimum"]
+    assert least * TB < memory["value"] < most * TB  # of 8 to 128 TB that are offered
+    assert found["usd_per_mtok_total"] < 0.6 * found["usd_per_mtok_start"]
+    assert found["tpot_ms"] <= 100 * (1 + 1e-6)
+    assert [row["limit"] for row in found["active"]] == ["max_tpot_ms"]
+
+
+def test_an_unknown_knob_is_one_sentence():
     with pytest.raises(ConfigError, match="did you mean"):
-        optimize(CATALOG, question, Plan(("memry",)))
+        optimize(CATALOG, PROMETHEUS, Plan(("memry",)))
 
 
 REUSE = Reuse(most=0.6, interval=300.0)

@@ -90,7 +90,8 @@ def _descend(both: Callable[[Vector], tuple[Array, Array]], multipliers: NDArray
 
 @jax.jit
 def _direction(slope: Vector, state: optax.OptState, z: Vector) -> tuple[Vector, optax.OptState]:
-    return optax.scale_by_lbfgs().update(slope, state, z)
+    way, state = optax.scale_by_lbfgs().update(slope, state, z)
+    return jnp.stack(jax.tree.leaves(way))[0], state
 
 
 def _step(z: Vector, way: Vector, there: Vector) -> float:

@@ -1,6 +1,7 @@
 """Keep a cached token or prefill it again: what holding costs by the hour in each memory, and until when it pays."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
@@ -12,7 +13,7 @@ from clustermodel.physics.tiers import Tiers
 from clustermodel.physics.work import cache_shards
 from clustermodel.serving.load import Load
 from clustermodel.serving.prefix import cached_token_time, token_cache_bytes
-from clustermodel.specs import Terms
+from clustermodel.specs import MemoryTier, Terms
 
 
 class KeptToken(eqx.Module):
@@ -39,23 +40,18 @@ def kept_token(deployment: Deployment, load: Load, evaluation: Evaluation, terms
     system's capital. T* = (c_prefill - c_reload) / (bytes h).  [economics.tokens.break_even_holding_time]
     """
     memory, c, layout = deployment.accelerator.memory, deployment.coefficients, deployment.layout
-    size = token_cache_bytes(deployment)
+    size, ranks = token_cache_bytes(deployment), cache_shards(deployment) * layout.pp * layout.dp
+    attention = cached_token_time(deployment, load).attention
+    spent, recompute = evaluation.point.token_time.prefill, evaluation.unit.input
+
+    def in_tier(tier: MemoryTier, share: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+        reload = size / ranks / (tier.bandwidth * share)
+        reload_cost = recompute / spent * (reload + attention)
+        price, saved = holding_price(tier, terms), jnp.maximum(recompute - reload_cost, 0.0)
+        free = price <= 0  # a tier without a price of its own is paid for with the accelerator
+        pays_for = break_even_holding_time(saved, jnp.where(free, 1.0, price), size)
+        return reload, reload_cost, price * size, jnp.where(free, jnp.inf, pays_for)
+
     share = jnp.full_like(memory.bandwidth, c.link_share).at[0].set(c.cache_read)
-    ranks = cache_shards(deployment) * layout.pp * layout.dp
-    reload = size / ranks / (memory.bandwidth * share)
-    spent = evaluation.point.token_time.prefill
-    price_of_time = evaluation.unit.input / spent
-    reload_cost = price_of_time * (reload + cached_token_time(deployment, load).attention)
-    price = holding_price(memory, terms)
-    saved = jnp.maximum(evaluation.unit.input - reload_cost, 0.0)
-    free = price <= 0  # a tier without a price of its own is paid for with the accelerator
-    pays_for = break_even_holding_time(saved, jnp.where(free, 1.0, price), size)
-    return KeptToken(
-        size=size,
-        recompute=spent,
-        recompute_cost=evaluation.unit.input,
-        reload=reload,
-        reload_cost=reload_cost,
-        holding=price * size,
-        pays_for=jnp.where(free, jnp.inf, pays_for),
-    )
+    reload, reload_cost, holding, pays_for = jax.vmap(in_tier)(memory, share)
+    return KeptToken(size, spent, recompute, reload, reload_cost, holding, pays_for)

@@ -141,23 +141,29 @@ class _Varied:
 
 def _varied(setup: Setup) -> Iterator[_Varied]:
     for number in system_numbers(setup.system):
-
-        def scaled(k: Knobs, factor: Scalar, number: Number = number) -> Knobs:
-            return dataclasses.replace(k, system=number.set(k.system, number.of(k.system) * factor))
-
-        yield _Varied(setup.system, number.path, number.written, number.unit, scaled)
+        yield _Varied(setup.system, number.path, number.written, number.unit, _of_system(number))
     for name in ("model", "engine", "workload", "site", "terms"):
         entry = getattr(setup, name)
         known = specs.fields(type(entry.spec))
         for path, written in entry.provenance.items():
             if written.value is not None and path in known:
+                yield _Varied(entry, path, written, known[path].metadata["unit"], _of_spec(name, path))
 
-                def scaled(k: Knobs, factor: Scalar, name: str = name, path: str = path) -> Knobs:
-                    spec = getattr(k, name)
-                    changed = dataclasses.replace(spec, **{path: getattr(spec, path) * factor})
-                    return dataclasses.replace(k, **{name: changed})
 
-                yield _Varied(entry, path, written, known[path].metadata["unit"], scaled)
+def _of_system(number: Number) -> Callable[[Knobs, Scalar], Knobs]:
+    def scaled(k: Knobs, factor: Scalar) -> Knobs:
+        return dataclasses.replace(k, system=number.set(k.system, number.of(k.system) * factor))
+
+    return scaled
+
+
+def _of_spec(name: str, path: str) -> Callable[[Knobs, Scalar], Knobs]:
+    def scaled(k: Knobs, factor: Scalar) -> Knobs:
+        spec = getattr(k, name)
+        changed = dataclasses.replace(spec, **{path: getattr(spec, path) * factor})
+        return dataclasses.replace(k, **{name: changed})
+
+    return scaled
 
 
 def _rows(setup: Setup, choice: Choice, output: str) -> Iterator[dict[str, Any]]:
