@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from clustermodel.catalog import InfeasibleError as InfeasibleError
     from clustermodel.catalog import load as load
     from clustermodel.catalog import load_catalog as load_catalog
+    from clustermodel.fleet import FleetProblem as FleetProblem
     from clustermodel.specs import stack as stack
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "clustermodel.api": ("Answer", "compare", "cost_per_token", "frontier"),
     "clustermodel.catalog": ("Catalog", "ConfigError", "InfeasibleError", "load", "load_catalog"),
+    "clustermodel.fleet": ("FleetProblem",),
     "clustermodel.specs": ("stack",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
