@@ -9,7 +9,7 @@ cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50)[
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,6 +17,7 @@ import jax
 from clustermodel import chain
 from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog
 from clustermodel.chain import Question
+from clustermodel.report.rows import flat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,21 +27,11 @@ class Answer(dict[str, Any]):
     """An answer: a mapping with the fields of the JSON object, and a table of it."""
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row per point; nested fields become dotted columns, lists stay out of the table."""
+        """One row per point; nested fields become dotted columns, as in CSV."""
         import pandas as pd
 
         points = self.get("points", [self])
-        return pd.DataFrame([dict(_flat(point)) for point in points])
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows = []
-    for key, value in table.items():
-        if isinstance(value, Mapping) and key != "inputs":
-            rows += _flat(value, f"{prefix}{key}.")
-        elif not isinstance(value, list | Mapping):
-            rows.append((f"{prefix}{key}", value))
-    return rows
+        return pd.DataFrame([flat(point) for point in points])
 
 
 def cost_per_token(

@@ -50,9 +50,14 @@ def screen(answer: Answer) -> Iterator[RenderableType]:
 def layout(shape: Mapping[str, Any]) -> str:
     """`tp8 ep8`: the axes of a layout that are more than 1; `tp1` where none is."""
     if "prefill" in shape:
-        return f"prefill {layout(shape['prefill'])} | decode {layout(shape['decode'])}"
+        return " | ".join(f"{name} {_workers(shape[name])}" for name in ("prefill", "decode"))
     split = [f"{axis}{size}" for axis, size in shape.items() if size is not None and size > 1]
     return " ".join(split) or "tp1"
+
+
+def _workers(pool: Mapping[str, Any]) -> str:
+    """`4 x tp2`: how many workers of which layout."""
+    return f"{pool['workers']} x {layout({axis: size for axis, size in pool.items() if axis != 'workers'})}"
 
 
 def _title(answer: Answer) -> str:
@@ -134,6 +139,8 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{words(answer['allocation'])} among the tokens",
     )
     yield "calibration", _calibration(answer)
+    if answer.get("price_range"):
+        yield "range", _range(answer)
 
 
 def _memory(memory: Mapping[str, Any]) -> str:
@@ -163,6 +170,17 @@ def _calibration(answer: Answer) -> str:
     (fast, slow), price = ranges["tpot_ms"], ranges["usd_per_mtok_total"]
     text = f"this system, model and engine {seen}; 80 % range {figure(fast)} to {figure(slow)} ms a token"
     return text if price is None else f"{text}, {usd(price[0])} to {usd(price[1])} per million tokens"
+
+
+def _range(answer: Answer) -> str:
+    between = answer["price_range"]["usd_per_mtok_total"]
+    drivers = (
+        f"{words(each['input'])} ({percent(each['share_of_variance'])})" for each in answer["drivers"][:3]
+    )
+    return (
+        f"with the ranges of the inputs {usd(between['p10'])} to {usd(between['p90'])} per million tokens, "
+        f"driven by {', '.join(drivers)}"
+    )
 
 
 def _breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:

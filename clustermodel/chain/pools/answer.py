@@ -75,6 +75,7 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
             "step_ms": step_ms(point.step, point.tpot),
             "power_w": power_parts(both),
         },
+        "roofline": None,
         "pools": {name: pool_fields(both, name) for name in NAMES},
         "transfer": _transfer(both),
         "seen": all(each.measured for each in views),
