@@ -95,12 +95,24 @@ def test_a_space_solar_reservation_counts_with_its_odds_and_not_before_2030():
 
 
 def test_presets_say_what_is_published_and_what_is_assumed():
-    for slug in ("space-solar", "compute-commitment-5gw"):
+    for slug, capacity in (
+        ("space-solar", "published"),
+        ("compute-commitment-5gw", "published"),
+        ("india-visakhapatnam", "assumption"),
+    ):
         entry = CATALOG.entry("sites", slug)
         assert "ublished" in entry.words["note"]
         assert "ssumed" in entry.words["note"]
-        assert entry.provenance["capacity"].confidence == "published"
+        assert entry.provenance["capacity"].confidence == capacity
         assert entry.provenance["electricity"].confidence == "assumption"
+
+
+def test_the_15_billion_hub_at_visakhapatnam_is_less_than_a_gigawatt_of_everything():
+    # 15 GUSD announced; at Epoch's 38 GUSD for a gigawatt with its systems that is 0.4 GW, at the shell's price 1.3 GW
+    site = CATALOG.entry("sites", "india-visakhapatnam").spec
+    everything, shell = 15e9 / 38.0, 15e9 / float(site.facility_capex)
+    low, high = CATALOG.entry("sites", "india-visakhapatnam").provenance["capacity"].range_si("W")
+    assert low <= everything <= float(site.capacity) <= shell <= high
 
 
 def test_a_commitment_of_200_billion_is_near_the_cost_of_a_gigawatt_year():
