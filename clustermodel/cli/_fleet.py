@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PROBLEM = Argument("problem", read.name, "NAME|FOLDER", "a shipped problem or a folder of tables")
 _LIST = Flag("list", "the problems that ship and the questions they answer")
+_COLUMNS = Flag("columns", "what a folder of your own may hold: tables, columns, units, defaults")
 _ASKED = (
     Option(
         "budget", read.amount("USD"), "USD", "for all orders together: 1e10 or '10 GUSD'", "the problem's"
@@ -60,7 +61,7 @@ _CHANGES = ("budget", "power", "omega", "alpha", "relaxed")
 _EFFORT = {"mip_gap": "gap", "time_limit": "seconds", "method": "method", "oracle": "oracle"}
 
 
-@command(_PROBLEM, _LIST, *_ASKED, *_EFFORTS, *_BEYOND, _SAVE)
+@command(_PROBLEM, _LIST, _COLUMNS, *_ASKED, *_EFFORTS, *_BEYOND, _SAVE)
 def fleet(ask: Ask) -> Answer:
     """Which systems to buy, when and where, with proven bounds and what one more of every limit is worth.
 
@@ -69,6 +70,10 @@ def fleet(ask: Ask) -> Answer:
     from clustermodel.fleet.answer import Beyond, Changes, answer, case
 
     chosen = dict(ask.options)
+    if chosen.pop("columns", False):
+        from clustermodel.fleet.schema import columns
+
+        return ask.answer("fleet_columns", columns=columns())
     if chosen.pop("list", False) or "problem" not in chosen:
         from clustermodel.fleet.load import listed
 

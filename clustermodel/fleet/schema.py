@@ -173,3 +173,24 @@ SETTINGS: dict[str, Setting] = {
     "terms": Setting("terms of ownership of the catalogue, for systems that it prices", "ownership"),
     "blocks": Setting("load blocks: [[blocks]] with name, share of the time, load over mean", ()),
 }  # fmt: skip
+
+
+def columns() -> list[dict[str, object]]:
+    """Every column of every table, and the settings, as rows: what a folder may hold."""
+    rows: list[dict[str, object]] = [
+        {
+            "table": "fleet.toml",
+            "column": name,
+            "unit": rule.unit or "",
+            "default": rule.default,
+            "meaning": rule.doc,
+        }
+        for name, rule in SETTINGS.items()
+    ]
+    for table, schema in TABLES.items():
+        for name, rule in schema.items():
+            needed = rule.default is None
+            default = "needed" if needed else "" if rule.default in (ANY, math.inf) else rule.default
+            row = {"table": table, "column": name, "unit": rule.unit or "", "default": default}
+            rows.append(row | {"meaning": rule.doc})
+    return rows
