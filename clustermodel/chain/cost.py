@@ -10,6 +10,7 @@ from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.fields import MS, memory_fields, percentiles, step_ms
+from clustermodel.chain.input_ranges import price_range
 from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
@@ -82,7 +83,8 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
         "sources": sources(catalog, setup),
     }
     error = uncertainty(found, ranges(catalog, setup))
-    return found | {"uncertainty": error}
+    price, model_range = found["usd_per_mtok_total"], error["usd_per_mtok_total"]
+    return found | {"uncertainty": error, **price_range(setup, choice, price, model_range)}
 
 
 def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:

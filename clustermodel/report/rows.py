@@ -7,7 +7,7 @@ from typing import Any
 Row = dict[str, Any]
 
 QUANTILES = ("p10", "p90")
-UNFLATTENED = ("inputs", "assumptions", "sources")
+UNFLATTENED = ("inputs", "assumptions", "drivers", "sources")
 """Parts of an answer that describe it as a whole and have no place in a row; JSON carries them."""
 NAMED = {"metrics": "metric"}
 """Parts that are records by name, and the column that the name goes into."""
