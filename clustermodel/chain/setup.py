@@ -20,7 +20,7 @@ from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load, accepted_tokens
 from clustermodel.serving.open_loop import Arrivals
 from clustermodel.serving.placement import in_tiers
-from clustermodel.specs import Engine, Model, Site, System, Terms, Workload
+from clustermodel.specs import Engine, Model, Site, System, Terms, Workload, strong_float
 
 OWNERSHIP = "ownership"
 _TODAY = "9999-12"
@@ -174,7 +174,7 @@ def ownership(catalog: Catalog, question: Question) -> Entry[Terms]:
     terms = catalog.entry("prices", OWNERSHIP)
     if question.utilisation is None:
         return terms
-    used = eqx.tree_at(lambda t: t.utilisation, terms.spec, jnp.asarray(question.utilisation))
+    used = eqx.tree_at(lambda t: t.utilisation, terms.spec, strong_float(question.utilisation))
     return dataclasses.replace(terms, spec=used)
 
 
