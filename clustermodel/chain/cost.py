@@ -42,6 +42,13 @@ def cost(catalog: Catalog, question: Question) -> dict[str, Any]:
 
 def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
     """The answer object of a chosen point."""
+    found = operating_point(catalog, setup, choice)
+    price, model_range = found["usd_per_mtok_total"], found["uncertainty"]["usd_per_mtok_total"]
+    return found | price_range(setup, choice, price, model_range)
+
+
+def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
+    """The same without what the ranges of the inputs do to the price, which takes most of the time."""
     point = choice.evaluation.point
     n = int(np.prod(choice.shape[:3]))
     owed = resources(point)
@@ -82,9 +89,7 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
         "assumptions": assumptions(setup),
         "sources": sources(catalog, setup),
     }
-    error = uncertainty(found, ranges(catalog, setup))
-    price, model_range = found["usd_per_mtok_total"], error["usd_per_mtok_total"]
-    return found | {"uncertainty": error, **price_range(setup, choice, price, model_range)}
+    return found | {"uncertainty": uncertainty(found, ranges(catalog, setup))}
 
 
 def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from clustermodel.cli._arguments import expanded
+
 WRONG_QUESTION = 2
 NO_ANSWER = 3
 INTERRUPTED = 130
@@ -20,7 +22,7 @@ class Program(TyperGroup):
         """Run to the end and exit: 0 answered, 2 the question is wrong, 3 it has no answer."""
         words = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(words or ["--help"], *more, **extra | {"standalone_mode": False})
+            code = super().main(expanded(words) or ["--help"], *more, **extra | {"standalone_mode": False})
         except typer.TyperException as error:
             _stop(_sentence(error), WRONG_QUESTION)
         except ValueError as error:

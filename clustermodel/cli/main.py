@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from clustermodel import __version__
-from clustermodel.cli import _bench, _calibration, _catalog, _design, _fleet, _power, _report, _risk, _tokens
+from clustermodel.cli import (
+    _bench,
+    _calibration,
+    _catalog,
+    _design,
+    _explore,
+    _fleet,
+    _power,
+    _report,
+    _risk,
+    _tokens,
+)
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -25,6 +36,7 @@ app.command()(_risk.risk)
 app.command()(_calibration.validate)
 app.command()(_calibration.calibrate)
 app.command()(_report.report)
+app.command()(_explore.explore)
 app.add_typer(_catalog.app, name="catalog")
 app.add_typer(_design.app, name="design")
 app.add_typer(_bench.app, name="bench")

@@ -19,10 +19,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @functools.cache
-def environment() -> Environment:
-    """Templates that escape whatever they are given, and fail on what they are not."""
+def environment(folder: Path = TEMPLATES) -> Environment:
+    """Templates of a folder, and ours: they escape whatever they are given, and fail on what they are not."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

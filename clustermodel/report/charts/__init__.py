@@ -27,7 +27,7 @@ _CHARTS: Mapping[str, Callable[[Answer], Iterator[Chart]]] = {
     "validate_rows": lambda answer: scatter(answer["rows"]),
     "design_sensitivity": tornado,
     "design_breakeven": breakeven,
-    "design_breakeven_map": price_map,
+    "design_map": price_map,
     "catalog_list": listed,
 }
 

@@ -8,6 +8,10 @@ from clustermodel.report.charts.operating import money, time
 from clustermodel.report.figures import usd, words
 
 _SCALES = ((1e9, "billion USD"), (1e6, "million USD"), (1e3, "thousand USD"), (1.0, "USD"))
+_SHOWN = {
+    "price_usd": ("price that matches", "million USD", 1e6),
+    "cost_ratio": ("cost over the reference's", "1", 1.0),
+}
 
 
 def breakeven(answer: Mapping[str, Any]) -> Iterator[Chart]:
@@ -37,16 +41,32 @@ def matching_price(answer: Mapping[str, Any]) -> Spans:
 
 
 def price_map(answer: Mapping[str, Any]) -> Iterator[Field]:
-    """A value over two numbers: `x`, `y` {name, unit, values}, `z` {name, unit} and `values[y][x]`."""
-    x, y, z = answer["x"], answer["y"], answer["z"]
+    """The matching price, or the ratio of costs, over the two quantities of a map."""
+    (x, x_unit), (y, y_unit) = answer["units"].items()
+    cells, shown = answer["cells"], next(name for name in _SHOWN if name in answer["cells"][0])
+    label, unit, scale = _SHOWN[shown]
+    found = {(cell[x], cell[y]): cell[shown] for cell in cells}
+    xs, ys = (sorted({cell[name] for cell in cells}) for name in (x, y))
+    value = lambda each: None if each is None else float(each) / scale
+    candidate, reference = answer["inputs"]["candidate"], answer["inputs"]["reference"]
+    matched = sum(each is not None for each in found.values())
     yield Field(
         "map",
-        f"{words(z['name']).capitalize()} over {words(x['name'])} and {words(y['name'])}",
-        f"Each field is the {words(z['name'])} at one pair of {words(x['name'])} and {words(y['name'])}.",
-        Axis(words(x["name"]), x.get("unit", ""), log=True),
-        Axis(words(y["name"]), y.get("unit", ""), log=True),
-        Axis(words(z["name"]), z.get("unit", ""), log=True),
-        numbers(x["values"]),
-        numbers(y["values"]),
-        tuple(tuple(None if value is None else float(value) for value in line) for line in answer["values"]),
+        f"{candidate} against {reference}, over {words(x)} and {words(y)}",
+        f"{label.capitalize()} in every field; {matched} of {len(cells)} fields have one.",
+        _measured(x, x_unit),
+        _measured(y, y_unit),
+        Axis(label, unit, log=True),
+        numbers([each / _scale(x_unit)[0] for each in xs]),
+        numbers([each / _scale(y_unit)[0] for each in ys]),
+        tuple(tuple(value(found[i, j]) for i in xs) for j in ys),
     )
+
+
+def _measured(name: str, unit: str) -> Axis:
+    return Axis(words(name), _scale(unit)[1])
+
+
+def _scale(unit: str) -> tuple[float, str]:
+    """What SI is divided by, and the unit after it."""
+    return {"B": (1e12, "TB"), "B/s": (1e12, "TB/s"), "USD": (1e6, "million USD")}.get(unit, (1.0, unit))

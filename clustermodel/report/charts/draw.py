@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from clustermodel.report.charts import theme
 from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Field, Spans, Waterfall
@@ -187,7 +187,7 @@ def _scale(axes: Axes, x: Axis, y: Axis) -> None:
             (axes.set_xscale if side is axes.xaxis else axes.set_yscale)("log")
         side.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
         if axis.log:
-            side.set_minor_formatter(NullFormatter())
+            side.set_minor_locator(NullLocator())
             low, high = side.get_view_interval()
             if high < low * 10**_DEPTH:
                 side.set_major_locator(LogLocator(subs=(1, 2, 5)))

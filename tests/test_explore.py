@@ -1,0 +1,265 @@
+"""The explorer: its states, its pages over HTTP, its file of options, and the whole of it in a real browser."""
+
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import statistics
+import threading
+import time
+import tomllib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from clustermodel.catalog import ConfigError, load_catalog
+from clustermodel.cli.main import app
+from clustermodel.explore.state import SLIDERS, overrides, read_state, start_values
+
+pytest.importorskip("matplotlib")
+uvicorn = pytest.importorskip("uvicorn")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return load_catalog()
+
+
+@pytest.fixture(scope="module")
+def address(catalog):
+    """The explorer on a free port, compiled, and stopped when the last test of the file is done."""
+    from clustermodel.explore.app import application
+    from clustermodel.explore.serve import bound, warm
+
+    listening = bound(0)
+    warm(catalog)
+    server = uvicorn.Server(uvicorn.Config(application(catalog), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listening.getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+def fetch(address, path, host="127.0.0.1"):
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Host": host})
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read().decode()
+
+
+def price_in(text):
+    return float(re.search(r"\$([\d.]+) per million tokens", text)[1])
+
+
+def test_a_state_that_nobody_touched_changes_no_number_of_the_catalogue(catalog):
+    untouched = {name: f"{value:g}" for name, value in start_values(catalog).items()}
+    state = read_state(catalog, untouched)
+    assert state == read_state(catalog, {})
+    assert overrides(catalog, state) == {}
+    assert state.query == "max_tpot_ms=50"
+
+
+@given(st.sampled_from(SLIDERS), st.floats(0, 1))
+@settings(max_examples=30)
+def test_an_address_and_back_is_the_same_state(catalog, slider, share):
+    value = float(f"{slider.low + share * (slider.high - slider.low):g}")
+    state = read_state(catalog, {slider.name: f"{value:g}", "model": "deepseek-v3"})
+    fields = dict(part.split("=") for part in state.query.split("&"))
+    assert read_state(catalog, fields) == state
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"system": "hgx-h2000"}, "did you mean hgx-h200"),
+        ({"system": "<script>"}, "no system named"),
+        ({"wacc": "nan"}, "wacc 'nan': write a number from 0.02 to 0.25"),
+        ({"price": "1e99"}, "write a number from 0.1 to 4"),
+        ({"max_tpot_ms": "-1"}, "max_tpot_ms '-1': write a number"),
+        ({"precision": "fp7"}, "precision 'fp7'"),
+        ({"waac": "0.1"}, "no control 'waac'; did you mean wacc"),
+        ({"model": ""}, "need a name each"),
+    ],
+)
+def test_a_bad_parameter_is_one_sentence(catalog, fields, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        read_state(catalog, fields)
+
+
+def test_the_first_systems_own_sliders_scale_its_own_numbers(catalog):
+    pooled = overrides(catalog, read_state(catalog, {"system": "prometheus-128tb", "memory": "0.5"}))
+    assert pooled == {"system/prometheus-128tb.memory[0].capacity": "6.4e+13 B"}
+    near = overrides(catalog, read_state(catalog, {"system": "hgx-h200", "bandwidth": "2", "price": "0.5"}))
+    assert near["accelerator/h200-sxm.memory[0].bandwidth"] == "9.6e+12 B/s"
+    assert near["system/hgx-h200.price"] == "162000 USD"
+
+
+def test_the_page_shows_the_answer_that_cost_gives(address, catalog, tmp_path):
+    query = "system=hgx-h200&precision=fp8&wacc=0.12&electricity=0.1"
+    status, _, page = fetch(address, f"/price?{query}")
+    assert status == 200
+    status, headers, text = fetch(address, f"/state.toml?{query}")
+    assert status == 200
+    assert headers["Content-Disposition"].startswith("attachment")
+    assert tomllib.loads(text)["set"]["price.wacc"] == "0.12"
+    path = tmp_path / "state.toml"
+    path.write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(app, ["cost", f"@{path}", "--format", "json", "--quiet"])
+    assert done.exit_code == 0
+    assert price_in(page) == pytest.approx(
+        json.loads(done.stdout)["usd_per_mtok_total"], rel=5e-3
+    )  # shown digits
+
+
+def test_a_file_of_options_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "state.toml"
+    for text in ("system = ", "system = true"):
+        path.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(app, ["cost", f"@{path}"])
+        assert done.exit_code == 2
+        assert "state.toml" in done.output
+
+
+def test_the_address_of_an_answer_is_its_state(address):
+    _, headers, _ = fetch(address, "/price?utilisation=0.5&wacc=0.08")
+    assert headers["HX-Replace-Url"] == "/?max_tpot_ms=50&utilisation=0.5"
+    assert headers["HX-Trigger-After-Swap"] == "state-changed"
+
+
+def test_half_the_utilisation_doubles_the_price(address):
+    prices = [price_in(fetch(address, f"/price?utilisation={share}")[2]) for share in (1, 0.5)]
+    assert prices[1] == pytest.approx(2 * prices[0], rel=1e-2)
+
+
+def test_an_impossible_target_is_an_answer_with_its_reason(address):
+    status, _, text = fetch(address, "/price?max_tpot_ms=1")
+    assert status == 200
+    assert "No answer" in text
+    assert "max-tpot-ms" in text
+
+
+@pytest.mark.parametrize("part", ["/price", "/curves", "/matching", "/state.toml", "/"])
+def test_bad_parameters_are_refused_everywhere_and_the_next_question_is_answered(address, part):
+    status, headers, text = fetch(address, f"{part}?wacc=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert status == 422
+    assert part == "/state.toml" or "<script>alert" not in text
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert fetch(address, f"{part}?{'x' * 5000}=1")[0] == 422
+    assert fetch(address, "/price")[0] == 200
+
+
+def test_only_this_machine_is_served_under_its_own_name(address):
+    assert address[0] == "127.0.0.1"
+    assert fetch(address, "/price", host="evil.example")[0] == 400
+    _, headers, page = fetch(address, "/")
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
+
+
+def test_a_port_that_cannot_be_had_is_refused():
+    from clustermodel.explore.serve import bound
+
+    with contextlib.closing(bound(0)) as taken:
+        taken.listen()
+        with pytest.raises(ConfigError, match="choose another"):
+            bound(taken.getsockname()[1])
+    with pytest.raises(ConfigError, match="from 0 to 65535"):
+        bound(70_000)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of the machine."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that collects what a good page never has: console messages and requests to other places."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    opened.troubles, opened.asked = [], []
+    opened.on("console", lambda message: opened.troubles.append(message.text))
+    opened.on("pageerror", lambda error: opened.troubles.append(str(error)))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.browser
+def test_dragging_a_slider_changes_the_number_the_charts_and_the_address(page, address):
+    home = f"http://127.0.0.1:{address[1]}/"
+    page.goto(home)
+    page.wait_for_selector("#curves svg")
+    before = price_in(page.inner_text("#answer"))
+    spent = []
+    for key in ["Home", *["ArrowRight"] * 4]:
+        shown = page.inner_text("#answer .answer")
+        start = time.perf_counter()
+        page.press("#utilisation", key)
+        page.wait_for_function(
+            "shown => document.querySelector('#answer .answer').innerText != shown", arg=shown
+        )
+        spent.append(time.perf_counter() - start)
+    assert price_in(page.inner_text("#answer")) > 5 * before
+    assert page.inner_text("#value-utilisation") == "0.09"
+    page.wait_for_url("**utilisation=0.09**")
+    print(f"slider to number: median {statistics.median(spent) * 1e3:.0f} ms")
+    with page.expect_download() as download:
+        page.click("#download")
+    saved = tomllib.loads(download.value.path().read_text(encoding="utf-8"))
+    assert saved["set"] == {"price.utilisation": "0.09"}
+    assert page.troubles == []
+    assert all(url.startswith(home) for url in page.asked)
+    page.goto(page.url)  # the address alone brings the state back
+    assert page.input_value("#utilisation") == "0.09"
+
+
+@pytest.mark.browser
+def test_every_control_has_a_name_and_works_from_the_keyboard(page, address):
+    page.goto(f"http://127.0.0.1:{address[1]}/")
+    unnamed = "[...document.querySelectorAll('input, select')].filter(each => !each.labels.length).length"
+    assert page.evaluate(unnamed) == 0
+    page.focus("#system")
+    for _ in range(len(SLIDERS) + 6):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+@pytest.mark.browser
+def test_a_report_opens_sorts_and_asks_for_nothing(page, tmp_path):
+    from clustermodel.report.document import section
+    from clustermodel.report.page import html
+
+    names = ["gamma", "alpha", "beta"]
+    answer = {
+        "kind": "anything",
+        "points": [{"name": n, "value": v} for n, v in zip(names, [3, 1, 20], strict=True)],
+    }
+    path = tmp_path / "report.html"
+    path.write_text(html([section(answer)]), encoding="utf-8")
+    page.goto(path.as_uri())
+    cells = lambda: page.locator("tbody tr td:first-child").all_inner_texts()
+    assert cells() == names
+    page.click("th button >> text=name")
+    assert cells() == sorted(names)
+    page.click("th button >> text=value")
+    assert cells() == ["alpha", "gamma", "beta"]  # as numbers, not as letters
+    page.click("th button >> text=value")
+    assert page.get_attribute("th >> nth=1", "aria-sort") == "descending"
+    assert page.troubles == []
+    assert page.asked == [path.as_uri()]
