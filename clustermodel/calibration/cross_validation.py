@@ -60,7 +60,7 @@ def held_out(data: Training, fitted: Fitted, progress: Progress = lambda _: None
     lines = pd.concat(found, ignore_index=True)
     rows = data.rows.loc[lines["row"]]
     curve = rows.groupby(list(CURVE), dropna=False).ngroup().to_numpy()
-    return lines.assign(source=rows["source"].to_numpy(), curve=curve)
+    return lines.assign(curve=curve)
 
 
 def errors(lines: pd.DataFrame) -> list[dict[str, Any]]:
@@ -124,18 +124,19 @@ def cross_validate(catalog: Catalog, progress: Progress = lambda _: None) -> dic
     data = training(catalog)
     lines, immature = held_out(data, fit(data), progress), immature_names(catalog)
     return {
+        "date": datetime.date.today().isoformat(),
         "errors": errors(lines),
         "coverage": coverage(lines, immature),
         "cells": _complete(fitted_cells(lines, immature)),
     }
 
 
-def written(found: Mapping[str, Any], date: str) -> str:
+def written(found: Mapping[str, Any]) -> str:
     """The result as TOML."""
     text = [
         'title = "Errors and 80 % ranges on rows left out of the fit"',
         'source = "configs/measurements/serving.csv"',
-        f'date = "{date}"',
+        f'date = "{found["date"]}"',
     ]
     for table in ("errors", "coverage"):
         for row in found[table]:
@@ -170,7 +171,7 @@ def main(progress: Progress = print, path: Path = CONFIGS / "calibration" / FILE
     """Cross-validate the shipped table and write the file."""
     jax.config.update("jax_enable_x64", True)
     found = cross_validate(load_catalog(), progress)
-    path.write_text(written(found, datetime.date.today().isoformat()), encoding="utf-8")
+    path.write_text(written(found), encoding="utf-8")
     print(pd.DataFrame(found["errors"]).round(2).to_string(index=False))
     print(pd.DataFrame(found["coverage"]).round(2).to_string(index=False))
 

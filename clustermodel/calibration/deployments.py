@@ -104,16 +104,17 @@ def load(rows: pd.DataFrame, offline: NDArray[np.bool_] | jax.Array) -> Load:
     """Requests in flight of one replica and their mean shape."""
     per_worker = _array(rows["concurrency"].fillna(SATURATING)) / _array(rows["workers"])
     drafts, accepted = speculation(rows)
-    zero = jnp.zeros(len(rows))
-    return Load(
+    length = rows["isl"] + rows["depth"]
+    stated = Load(
         concurrency=jnp.where(jnp.asarray(offline), SATURATING, per_worker),
-        isl=_array(rows["isl"]),
+        isl=_array(length),
         osl=_array(rows["osl"]),
-        prefix_hit_rate=zero,
+        prefix_hit_rate=_array(rows["depth"] / length.clip(lower=1.0)),
         equal_lengths=_array(rows["equal_lengths"]),
         draft_tokens=jnp.asarray(drafts),
         accepted_tokens=jnp.asarray(accepted),
     )
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, len(rows)), stated)
 
 
 DRAFTS = {True: (3.0, 1.6), False: (1.0, 0.85)}

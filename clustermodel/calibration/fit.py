@@ -86,14 +86,27 @@ def row_weights(rows: pd.DataFrame, how: Mapping[str, Any], weighted: bool) -> n
     return np.where(rows["layout_assumed"] > 0, 0.0, weight)
 
 
-def stage_terms(stage: Mapping[str, Any], row_groups: Sequence[Mapping[str, Group]]) -> tuple[Term, ...]:
-    """Unknowns of a stage: one for each shared coefficient, one for each effect and group that occurs."""
+def stage_terms(
+    stage: Mapping[str, Any], row_groups: Sequence[Mapping[str, Group]], how: Mapping[str, Any]
+) -> tuple[Term, ...]:
+    """Unknowns of a stage: one for each shared coefficient, one for each effect and group that occurs.
+
+    Effects on software that is marked immature have wider priors.
+    """
+    young = {
+        rule[kind]
+        for rule in how["weight"]
+        if rule.get("immature")
+        for kind in rule.keys() & {"system", "model"}
+    }
+    wider = float(how["method"]["immature_deviation"])
     terms = [Term(name, (), float(stage["deviation"])) for row in stage["shared"] for name in row["names"]]
     for effect in stage["effects"]:
         for kind, deviation in effect.items():
             if kind != "name":
                 groups = sorted({groups[kind] for groups in row_groups})
-                terms += [Term(effect["name"], group, float(deviation)) for group in groups]
+                widths = (deviation * (wider if young & set(group) else 1.0) for group in groups)
+                terms += [Term(effect["name"], *each) for each in zip(groups, widths, strict=True)]
     return tuple(terms)
 
 
@@ -106,7 +119,7 @@ def stage_problem(training: Training, table: CoefficientTable, stage: Mapping[st
         for name in row["names"]:
             start[:, NAMES.index(name)] += row["centre"] - table.shared[name].value
     weights = np.concatenate([row_weights(each.rows, how, stage["rows"] == "weighted") for each in targets])
-    terms = stage_terms(stage, [level.groups for level in row_levels])
+    terms = stage_terms(stage, [level.groups for level in row_levels], how)
     numbers = how["method"]
     method = Method(
         stage["huber"], stage["sigma"], numbers["worst_step"], numbers["iterations"], numbers["tolerance"]

@@ -44,6 +44,7 @@ NUMBERS: dict[str, str] = {
     "layout_assumed": "1 where the source does not state the layout in full",
     "isl": "true mean input tokens of a request",
     "osl": "true mean output tokens of a request",
+    "depth": "tokens of each sequence that were in the cache before the prompt",
     "equal_lengths": "1 where all requests have the same lengths",
     "concurrency": "requests in flight of the deployment; sequences of a static batch",
     "ttft_ms": "mean time to first token",
@@ -62,7 +63,7 @@ REQUIRED = ("system", "model", "engine", "isl", "osl", "concurrency")
 """What a user's own table must have; everything else has a neutral default."""
 
 _DEFAULTS = {"pp": 1.0, "dp": 1.0, "ep": 1.0, "workers": 1.0, "disaggregated": 0.0, "layout_assumed": 0.0}
-_DEFAULTS |= {"equal_lengths": 0.0, "usd_output_only": 0.0, "prefill_workers": 0.0}
+_DEFAULTS |= {"equal_lengths": 0.0, "usd_output_only": 0.0, "prefill_workers": 0.0, "depth": 0.0}
 _ZERO_ONE = ("disaggregated", "layout_assumed", "equal_lengths", "usd_output_only")
 CLOSED_LOOP = "online-closed-loop"
 UNSTATED = 0.0

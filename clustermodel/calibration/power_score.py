@@ -20,7 +20,7 @@ from clustermodel.serving.power import replica_power
 from clustermodel.serving.steady import closed_loop
 from clustermodel.specs import stack
 
-GROUPS = ("system", "model", "engine", "precision", "scenario")
+GROUPS = ("system", "model", "engine", "precision", "scenario", "source")
 
 
 def power_comparisons(

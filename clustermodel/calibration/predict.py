@@ -68,7 +68,7 @@ def decode_batch(deployment: Deployment, load: Load) -> Prediction:
     deployment = placed(in_tiers(deployment), load)
     n, zero, sequences = deployment.layout.n_accelerators, jnp.zeros_like(load.isl), load.concurrency
     step, need = iteration(deployment, Tokens(sequences, zero, load.context, load.prefill_context))
-    prompt = jnp.maximum(load.isl, 1.0) * sequences
+    prompt = jnp.maximum(load.uncached, 1.0) * sequences
     chunk = jnp.minimum(prompt, deployment.engine.chunk * deployment.layout.dp)
     first, first_need = iteration(deployment, Tokens(zero, chunk, load.context, load.prefill_context))
     bound = need.total.bound

@@ -65,6 +65,7 @@ def read_published(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
         date=raw["date"],
         isl=_numbers(raw["isl"]) * ratio,
         osl=_numbers(raw["osl"]) * ratio,
+        depth=_numbers(notes.str.extract(r"depth (\d+)")[0]).where(scenario.isin(PREFILL)),
         equal_lengths=(~drawn).astype(float),
         concurrency=_concurrency(raw),
         usd_output_only=notes.str.contains(r"\$/1M OUTPUT").astype(float),
@@ -105,7 +106,8 @@ def _version(raw: pd.DataFrame, notes: pd.Series) -> pd.Series:
     return label.fillna(atom).fillna(image).fillna(month.where(month.str.len() == len("m2601"), ""))
 
 
-ONE_POOL = ("decode-only", "prefill-only", "production-decode", "production-prefill")
+PREFILL = ("prefill-only", "production-prefill")
+ONE_POOL = ("decode-only", "production-decode", *PREFILL)
 """Scenarios that measure one pool of a disaggregated deployment."""
 
 POOL = (

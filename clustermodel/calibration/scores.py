@@ -1,6 +1,6 @@
 """Compare predictions with measurements: one line per row and metric, and errors by group."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from clustermodel.units import MILLION, SECONDS_PER_HOUR
 
 COLUMNS = ("id", "metric", "mode", "measured", "predicted", "bound", "seen", "flagged")
 BY = ("all", "mode", "system", "model", "engine", "precision", "scenario", "seen", "flagged")
+BOUNDED = ("tpot_ms", "ttft_ms", "output_tok_s_per_accelerator")
 _MS = 1e3
 ONE_AT_A_TIME = ("single-stream",)
 
@@ -40,7 +41,7 @@ def comparisons(rows: pd.DataFrame, predictions: pd.DataFrame, seen: pd.Series) 
             "mode": modes(rows),
             "seen": seen.astype(int),
             "flagged": rows["flag"].ne("").astype(int),
-            **{name: rows[name] for name in ("system", "model", "engine", "precision", "scenario")},
+            **{name: rows[name] for name in ("system", "model", "engine", "precision", "scenario", "source")},
         }
     )
     parts = [
@@ -48,6 +49,7 @@ def comparisons(rows: pd.DataFrame, predictions: pd.DataFrame, seen: pd.Series) 
         for metric, measured, predicted, bound in _metrics(rows, predictions)
     ]
     lines = pd.concat(parts).reset_index(names="row")
+    lines["peer"] = _peer(rows, lines)
     sound = (lines["measured"] > 0) & (lines["predicted"] > 0) & np.isfinite(lines["predicted"])
     return lines[sound].sort_values(["row", "metric"], kind="stable").reset_index(drop=True)
 
@@ -65,6 +67,14 @@ def _metrics(rows: pd.DataFrame, p: pd.DataFrame) -> Iterator[tuple[str, pd.Seri
     least = price / (p["output_bound"] * per_output)
     yield "usd_per_mtok", rows["usd_per_mtok"], price / paid, least
     yield "usd_per_mtok_chain", rows["usd_per_mtok"], price / (p["output_rate"] * per_output), least
+
+
+def _peer(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.Series:
+    """What a peer predicted for the same row and metric; NaN where it is not known."""
+    found = pd.Series(np.nan, index=lines.index)
+    for metric in ("tpot_ms", "ttft_ms"):
+        found = found.mask(lines["metric"].eq(metric), lines["row"].map(rows[f"peer_{metric}"]))
+    return found
 
 
 def measured_ttft(rows: pd.DataFrame) -> pd.Series:
@@ -85,24 +95,45 @@ def measured_rate(rows: pd.DataFrame) -> pd.Series:
 def summary(lines: pd.DataFrame) -> list[dict[str, Any]]:
     """Errors of every group; flagged lines count only in the groups by `flagged`."""
     error = lines["predicted"] / lines["measured"] - 1
-    lines = lines.assign(error=error, all="all")
+    lines = lines.assign(error=error, all="all", peer=lines.get("peer", np.nan))
     sound = lines[lines["flagged"] == 0]
     groups = [
-        _group(by, str(key), str(metric), part["error"])
+        _group(by, str(key), str(metric), part)
         for by in BY
         for (key, metric), part in (lines if by == "flagged" else sound).groupby([by, "metric"])
     ]
     return groups
 
 
-def _group(by: str, key: str, metric: str, error: pd.Series) -> dict[str, Any]:
-    size = error.abs() * 100
-    return {
-        "by": by,
-        "key": key,
-        "metric": metric,
-        "n": len(error),
-        "median_abs_pct": float(size.median()),
-        "p90_abs_pct": float(size.quantile(0.9)),
-        "bias_pct": float(error.median() * 100),
-    }
+def _group(by: str, key: str, metric: str, part: pd.DataFrame) -> dict[str, Any]:
+    """Errors of one group; of a peer's predictions too, on those rows that have one."""
+    error, size = part["error"], part["error"].abs() * 100
+    beside = part[part["peer"] > 0]
+    peer = (beside["peer"] / beside["measured"] - 1).abs() * 100
+    own = size[beside.index]
+    row = {"by": by, "key": key, "metric": metric, "n": len(error)}
+    row |= {"median_abs_pct": float(size.median()), "p90_abs_pct": float(size.quantile(0.9))}
+    row["bias_pct"] = float(error.median() * 100)
+    named = {"peer": peer, "beside_peer": own}
+    for name, errors in named.items():
+        row[f"{name}_median_abs_pct"] = float(errors.median()) if len(errors) else None
+        row[f"{name}_p90_abs_pct"] = float(errors.quantile(0.9)) if len(errors) else None
+    return row | {"peer_n": len(beside)}
+
+
+def beaten_bounds(lines: pd.DataFrame, reasons: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Unflagged measurements better than the physical bound of what their row states, each with a reason.
+
+    A reason is for the rows that agree with its other words; the first that does counts.
+    """
+    sound = lines[lines["flagged"].eq(0) & lines["bound"].notna() & lines["metric"].isin(BOUNDED)]
+    rate = sound["metric"].eq("output_tok_s_per_accelerator")
+    beaten = sound[(sound["bound"] > sound["measured"]) ^ rate]
+    names = ["id", "metric", "mode", "source", "system", "model", "measured", "bound"]
+
+    def reason(row: Mapping[str, Any]) -> str:
+        words = ({**each} for each in reasons)
+        fits = (each for each in words if all(row[k] == v for k, v in each.items() if k != "reason"))
+        return next((each["reason"] for each in fits), "not explained")
+
+    return [{**row, "reason": reason(row)} for row in beaten[names].to_dict("records")]

@@ -1,6 +1,7 @@
 """Score the model on measured rows: the table that ships with the package, or a user's own."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,19 @@ import pandas as pd
 from clustermodel.calibration.deployments import connected
 from clustermodel.calibration.effects import Calibration, check_effects
 from clustermodel.calibration.layouts import best, open_layouts, splits
-from clustermodel.calibration.observations import read_observations
+from clustermodel.calibration.observations import read_observations, shipped
 from clustermodel.calibration.power_rows import is_power_table
 from clustermodel.calibration.power_score import power_comparisons
 from clustermodel.calibration.predict import PREFILL, STATIC, predict
 from clustermodel.calibration.published import SIGNATURE as PUBLISHED
 from clustermodel.calibration.published import read_published
-from clustermodel.calibration.scores import COLUMNS, comparisons, summary
+from clustermodel.calibration.scores import COLUMNS, beaten_bounds, comparisons, summary
 from clustermodel.calibration.silicon import SIGNATURE as SILICON
 from clustermodel.calibration.silicon import read_silicon
 from clustermodel.catalog import Catalog
 
 READERS = {SILICON: read_silicon, PUBLISHED: read_published}
+BOUNDS = "bounds.toml"
 _LEAST_OUTPUT = 1.0
 
 
@@ -30,11 +32,18 @@ class Validation:
 
     lines: pd.DataFrame
     skipped: dict[str, int]
+    sources: tuple[Mapping[str, Any], ...] = ()
+    beaten: tuple[Mapping[str, Any], ...] = ()  # measurements better than their bound, each with a reason
 
     def to_dict(self) -> dict[str, Any]:
         """The answer of `clustermodel validate`."""
         skipped = [{"reason": reason, "n": n} for reason, n in self.skipped.items()]
-        return {"groups": summary(self.lines), "skipped": skipped}
+        return {
+            "groups": summary(self.lines),
+            "skipped": skipped,
+            "bounds_above_measurement": list(self.beaten),
+            "sources": list(self.sources),
+        }
 
     def rows(self) -> pd.DataFrame:
         """One line per row and metric, as `--out` writes them."""
@@ -48,7 +57,7 @@ def validation(
     check_effects(effects)
     power, reasons = power_comparisons(catalog, data, effects)
     if data is not None and is_power_table(data):
-        return Validation(power, {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)})
+        return _validation(catalog, power, reasons)
     rows = read_observations(catalog, data, READERS)
     rows, reasons = answerable(rows)
     rows = with_layouts(catalog, rows, effects, calibration)
@@ -60,8 +69,19 @@ def validation(
     lines = comparisons(rows, predictions, seen(catalog, rows))
     unscored = len(rows) - lines["row"].nunique()
     reasons += ["no measured value that the model predicts"] * unscored
-    lines = pd.concat([lines, power], ignore_index=True)
-    return Validation(lines, {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)})
+    return _validation(catalog, pd.concat([lines, power], ignore_index=True), reasons)
+
+
+def _validation(catalog: Catalog, lines: pd.DataFrame, reasons: list[str]) -> Validation:
+    """The lines with the sources they name and the bounds they beat."""
+    sources = [
+        {"key": str(key), "published": "", **catalog.sources[str(key)], "n": len(part)}
+        for key, part in lines.groupby("source")
+        if key in catalog.sources
+    ]
+    beaten = beaten_bounds(lines, catalog.table(shipped(catalog, BOUNDS))["reason"])
+    skipped = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+    return Validation(lines, skipped, tuple(sources), tuple(beaten))
 
 
 def validate(
@@ -109,7 +129,7 @@ def with_layouts(
 
 def seen(catalog: Catalog, rows: pd.DataFrame) -> pd.Series:
     """Whether the (system, model, engine) of each row is in the shipped table."""
-    shipped = read_observations(catalog, None, READERS)
-    known = set(zip(shipped["system"], shipped["model"], shipped["engine"], strict=True))
+    own = read_observations(catalog, None, READERS)
+    known = set(zip(own["system"], own["model"], own["engine"], strict=True))
     triples = zip(rows["system"], rows["model"], rows["engine"], strict=True)
     return pd.Series([triple in known for triple in triples], index=rows.index)

@@ -83,7 +83,9 @@ class Flag:
     @property
     def parameter(self) -> inspect.Parameter:
         """The keyword-only parameter that makes typer offer this flag."""
-        declared = typer.Option(f"--{self.name}", help=self.help, rich_help_panel=self.panel)
+        declared = typer.Option(
+            f"--{self.name.replace('_', '-')}", help=self.help, rich_help_panel=self.panel
+        )
         return inspect.Parameter(
             self.name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, declared]
         )
@@ -162,6 +164,34 @@ _CALIBRATION = _panel(
 )
 QUESTION = (*_WHAT, *_LOAD, *_TARGETS, *_LAYOUT, *_POOLS, *_MONEY, *_CALIBRATION)
 """What one may ask of the chain besides the systems."""
+
+EXHAUSTIVE = Flag(
+    "exhaustive", "every combination of layouts and the axes below, reduced as it is computed", "Sweep"
+)
+SWEPT = {
+    "precisions": "precisions",
+    "concurrencies": "concurrency",
+    "isls": "isl",
+    "osls": "osl",
+    "price_factors": "price_factor",
+    "energy_factors": "energy_factor",
+}
+"""Options of a sweep, and the axis that each gives the values of."""
+_LIST = "A,B,...|LOW:HIGH:N"
+AXES = _panel(
+    "Sweep",
+    Option("precisions", read.names, "A,B,...", "weights and activations to try", "--precision"),
+    Option(
+        "concurrencies", read.numbers, _LIST, "requests in flight to try", "1, 2, 3, 4, 6, 8 ... the most"
+    ),
+    Option("isls", read.numbers, _LIST, "input lengths", "--isl"),
+    Option("osls", read.numbers, _LIST, "output lengths", "--osl"),
+    Option("price_factors", read.numbers, _LIST, "factors on the price of each system", "1"),
+    Option("energy_factors", read.numbers, _LIST, "factors on the price of electricity", "1"),
+)
+(POINTS,) = _panel(
+    "Sweep", Option("points", read.path, "FILE", "write what is kept as .csv, .npz or .parquet")
+)
 
 FORMATS = ("table", "json", "csv")
 SHARED = _panel(
