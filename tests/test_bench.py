@@ -200,7 +200,7 @@ def test_benchmarks_import_with_what_a_gpu_machine_has():
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({absent!r}))\n"  # None: import fails
         "import importlib, pkgutil\n"
-        "for name in ('bench',):\n"
+        "for name in ('bench', 'sweep'):\n"
         "    package = importlib.import_module('clustermodel.' + name)\n"
         "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
         "        importlib.import_module(module.name)\n"

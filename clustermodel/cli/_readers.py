@@ -96,6 +96,16 @@ def whole(text: str) -> int:
     return int(value)
 
 
+def numbers(text: str) -> list[float]:
+    """Numbers with commas between, or `LOW:HIGH:N`, N of them in equal steps of the logarithm."""
+    if text.count(":") != len("::"):
+        return [number(part) for part in names(text)]
+    low, high, steps = (number(part) for part in text.split(":"))
+    if not (0 < low <= high and steps >= 1 and steps.is_integer()):
+        raise _refuse("LOW:HIGH:N with 0 < LOW <= HIGH and N a whole number of at least 1", text)
+    return [low * (high / low) ** (i / max(steps - 1, 1)) for i in range(int(steps))]
+
+
 def counts(text: str) -> list[int]:
     """Whole numbers of at least 1 with commas between."""
     found = [whole(part) for part in names(text)]

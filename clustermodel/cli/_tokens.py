@@ -1,7 +1,9 @@
 """What a million tokens cost: on one system, on several, and against speed."""
 
+import typer
+
 from clustermodel.cli._command import Answer, Ask, command
-from clustermodel.cli._options import APIS, QUESTION, SYSTEM, SYSTEMS
+from clustermodel.cli._options import APIS, AXES, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
 
 
 @command(SYSTEM, *QUESTION)
@@ -32,16 +34,29 @@ def compare(ask: Ask) -> Answer:
     return answer
 
 
-@command(SYSTEMS, *QUESTION)
+@command(SYSTEMS, EXHAUSTIVE, *AXES, POINTS, *QUESTION)
 def frontier(ask: Ask) -> Answer:
-    """Cost and throughput against the speed that one user sees, for each system.
+    """Cost and throughput against the speed that one user sees, for each system; --exhaustive over many axes at once.
 
     Example: clustermodel frontier --systems hgx-h200,hgx-b200 --model llama-3.1-70b --precision fp8
     """
     from clustermodel import chain
 
-    systems = ask.options.pop("systems")
-    return chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
+    systems, file = ask.options.pop("systems"), ask.options.pop("points", None)
+    exhaustive = ask.options.pop("exhaustive", False)
+    axes = {name: ask.options.pop(axis) for axis, name in SWEPT.items() if axis in ask.options}
+    if not exhaustive and (axes or file):
+        raise typer.BadParameter("axes and --points are for a sweep; add --exhaustive")
+    if not exhaustive:
+        return chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
+    from clustermodel.sweep import Axes, write_table
+    from clustermodel.sweep import exhaustive as sweep
+
+    answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes))
+    ask.say(f"{answer['points_evaluated']:,} points, {answer['points_per_s']:,.0f} a second")
+    if file:
+        write_table(answer["points"], file)
+    return answer
 
 
 def _remark_on_targets(ask: Ask) -> None:

@@ -1,0 +1,128 @@
+"""`frontier --exhaustive`: the frontier of each system over every combination, and the same points as a file."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustermodel import __version__
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.chain.cost import SCHEMA
+from clustermodel.chain.provenance import asked_fields
+from clustermodel.chain.question import Question, named
+from clustermodel.chain.setup import MILLISECONDS
+from clustermodel.sweep.reduce import Best
+from clustermodel.sweep.run import Told, sweep
+from clustermodel.sweep.space import Axes, Space, space
+from clustermodel.units import MILLION
+
+
+def exhaustive(
+    catalog: Catalog,
+    question: Question,
+    systems: Sequence[str | Entry[Any]],
+    axes: Axes,
+    told: Told = lambda done, size: None,
+) -> dict[str, Any]:
+    """Non-dominated points of each system over every combination of layouts, loads, formats and prices.
+
+    Raises:
+        ConfigError: a name, an option or an axis is wrong.
+        InfeasibleError: no combination fits and meets the objectives.
+    """
+    points = space(catalog, question, systems, axes)
+    start = time.perf_counter()
+    best = sweep(
+        points, max_ttft=_limit(question.max_ttft_ms), max_tpot=_limit(question.max_tpot_ms), told=told
+    )
+    seconds = time.perf_counter() - start
+    kept = frontier_indices(best)
+    if not len(kept):
+        raise InfeasibleError(
+            f"none of {points.size:,} combinations fits and meets the objectives; "
+            "relax --max-tpot-ms or --max-ttft-ms, or allow more systems or narrower precisions"
+        )
+    asked = {
+        **asked_fields(question),
+        "systems": [named(each) for each in systems],
+        **dataclasses.asdict(axes),
+    }
+    return {
+        "kind": "frontier",
+        "schema": SCHEMA,
+        "version": __version__,
+        "inputs": asked,
+        "points_evaluated": points.size,
+        "points_per_s": points.size / seconds,
+        "points": records(points, kept),
+    }
+
+
+def _limit(milliseconds: float | None) -> float:
+    return np.inf if milliseconds is None else milliseconds / MILLISECONDS
+
+
+def frontier_indices(best: Best) -> NDArray[np.int64]:
+    """Points of the lower envelope of price against speed, system by system, fastest first."""
+    price, index = np.asarray(best.price), np.asarray(best.index)
+    cheapest_so_far = np.minimum.accumulate(price, axis=1)
+    before = np.concatenate([np.full((len(price), 1), np.inf), cheapest_so_far[:, :-1]], axis=1)
+    return index[price < before]
+
+
+def records(points: Space, kept: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Points by number as records in human units."""
+    found = jax.jit(jax.vmap(points.evaluate))(jnp.asarray(kept))
+    columns = {
+        "interactivity_tok_s_user": 1 / found.point.tpot,
+        "usd_per_mtok_total": found.unit.blended * MILLION,
+        "output_tok_s": found.point.output_rate,
+        "ttft_ms": found.point.ttft * MILLISECONDS,
+        "tpot_ms": found.point.tpot * MILLISECONDS,
+    }
+    rows = []
+    for i, index in enumerate(kept):
+        words = dict(points.words(int(index)))
+        row = {name: float(column[i]) for name, column in columns.items()}
+        layout = words["layout"]
+        n = layout["tp"] * layout["pp"] * layout["dp"]
+        row["output_tok_s_per_accelerator"] = row.pop("output_tok_s") / n
+        rows.append({"system": words.pop("system"), **row, **words})
+    return rows
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The points as columns: .npz, .csv, or .parquet where pyarrow is installed."""
+    flat = [{**row, **row["layout"]} for row in rows]
+    frame = pd.DataFrame(flat).drop(columns="layout")
+    writers: Mapping[str, Callable[[Path], Any]] = {
+        ".csv": lambda part: frame.to_csv(part, index=False),
+        ".npz": lambda part: _write_npz(frame, part),
+        ".parquet": lambda part: frame.to_parquet(part, index=False),
+    }
+    if path.suffix not in writers:
+        raise ConfigError(f"--points {path}: name it .csv, .npz or .parquet")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        writers[path.suffix](part)
+        part.replace(path)
+    except ImportError:
+        raise ConfigError(
+            f"--points {path}: Parquet needs pyarrow; install it, or name the file .npz"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_npz(frame: pd.DataFrame, path: Path) -> None:
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    words = {name: column.astype(str) for name, column in columns.items() if column.dtype.kind not in "if"}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **columns | words)

@@ -1,0 +1,173 @@
+"""All combinations of replicas, loads and prices, and the one that a number stands for.
+
+A point is a number in mixed radix: replica (system, precision and layout), concurrency, input length, output length,
+price of the system, price of energy, the last running fastest. What all replicas share stays one number in the
+program; only what differs is looked up, so a sweep over layouts alone looks up four.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
+
+from clustermodel.assembly.layouts import Shape, candidates
+from clustermodel.catalog import Catalog, ConfigError, Entry
+from clustermodel.chain.evaluate import Evaluation, Money, evaluate
+from clustermodel.chain.question import Question
+from clustermodel.chain.search import concurrencies
+from clustermodel.chain.setup import Setup, set_up
+from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.serving.load import Load
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """Values to combine; an empty axis keeps what the question says."""
+
+    precisions: Sequence[str] = ()
+    concurrency: Sequence[float] = ()  # empty: 1, 2, 3, 4, 6, 8 ... up to the engine's most
+    isl: Sequence[float] = ()
+    osl: Sequence[float] = ()
+    price_factor: Sequence[float] = (1.0,)  # on the price of each system
+    energy_factor: Sequence[float] = (1.0,)  # on the price of electricity
+
+
+class Replica(NamedTuple):
+    """What a row of the table of replicas is, in words."""
+
+    system: str
+    precision: str
+    shape: Shape
+
+
+class Numbers(NamedTuple):
+    """The axes as arrays."""
+
+    concurrency: Any
+    isl: Any
+    osl: Any
+    price_factor: Any
+    energy_factor: Any
+
+
+class Space(eqx.Module):
+    """Every combination of some axes; a pytree whose arrays are as long as the axes, never as their product."""
+
+    varying: Any  # leaves of (deployment, money) that differ among replicas, with a leading axis
+    shared: Any  # the leaves that do not
+    load: Load
+    axes: Numbers
+    replicas: tuple[Replica, ...] = eqx.field(static=True)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Length of every axis."""
+        return (len(self.replicas), *(len(axis) for axis in self.axes))
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return math.prod(self.lengths)
+
+    @property
+    def group(self) -> NDArray[np.int32]:
+        """Which system each replica belongs to, as a number."""
+        names = self.systems
+        return np.asarray([names.index(replica.system) for replica in self.replicas], np.int32)
+
+    @property
+    def systems(self) -> list[str]:
+        """Names of the systems, in the order asked."""
+        return list(dict.fromkeys(replica.system for replica in self.replicas))
+
+    def position(self, index: Array) -> tuple[Array, ...]:
+        """Place on every axis of the point with a number."""
+        places = []
+        for length in reversed(self.lengths):
+            places.append(index % length)
+            index = index // length
+        return tuple(reversed(places))
+
+    def evaluate(self, index: Array) -> Evaluation:
+        """The point with a number, from silicon to money."""
+        row, *rest = self.position(index)
+        varying = jax.tree.map(lambda leaf: leaf[row], self.varying)
+        deployment, money = eqx.combine(varying, self.shared)
+        x = Numbers(*(axis[i] for axis, i in zip(self.axes, rest, strict=True)))
+        load = eqx.tree_at(lambda l: (l.concurrency, l.isl, l.osl), self.load, (x.concurrency, x.isl, x.osl))
+        priced = eqx.tree_at(lambda d: d.system.price, deployment, deployment.system.price * x.price_factor)
+        electricity = money.site.electricity * x.energy_factor
+        return evaluate(priced, load, eqx.tree_at(lambda m: m.site.electricity, money, electricity))
+
+    def words(self, index: int) -> Mapping[str, Any]:
+        """What the point with a number is, as a record."""
+        row, *rest = np.unravel_index(index, self.lengths)
+        replica = self.replicas[int(row)]
+        numbers = {
+            name: float(axis[i]) for name, axis, i in zip(Numbers._fields, self.axes, rest, strict=True)
+        }
+        layout = dict(zip(("tp", "pp", "dp", "ep"), replica.shape, strict=True))
+        return {"system": replica.system, "precision": replica.precision, "layout": layout, **numbers}
+
+
+def space(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]], axes: Axes) -> Space:
+    """Every layout of a model on some systems at all values of `axes`."""
+    if question.rate is not None:
+        raise ConfigError("--rate: a sweep is over requests in flight; give --concurrency, or neither")
+    rows: list[tuple[Deployment, Money]] = []
+    replicas: list[Replica] = []
+    setup = None
+    for system in systems:
+        for precision in axes.precisions or (question.precision,):
+            setup = set_up(catalog, dataclasses.replace(question, system=system, precision=precision))
+            for shape in candidates(
+                setup.system.spec, setup.model.spec, question.n_accelerators, question.fixed_axes
+            ):
+                rows.append((setup.deployment(Layout(*map(jnp.asarray, map(float, shape)))), setup.money))
+                replicas.append(Replica(setup.system.slug, setup.precision.label, shape))
+    if setup is None:
+        raise ConfigError("systems is empty; name at least one")
+    varying, shared = _divided(rows)
+    return Space(varying, shared, setup.load(jnp.ones(())), _numbers(setup, axes), tuple(replicas))
+
+
+def _divided(rows: Sequence[tuple[Deployment, Money]]) -> tuple[Any, Any]:
+    """Leaves that differ among the rows, stacked, and those that do not, once."""
+    placed = {jax.tree.structure(row) for row in rows}
+    if len(placed) > 1:
+        raise ConfigError(
+            "some systems keep running data in farther memories and some do not; sweep them one after the other"
+        )
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+    differs = jax.tree.map(lambda leaf: bool(np.any(np.asarray(leaf) != np.asarray(leaf)[:1])), stacked)
+    varying = eqx.filter(stacked, differs)
+    return varying, eqx.filter(rows[0], jax.tree.map(lambda each: not each, differs))
+
+
+def _numbers(setup: Setup, axes: Axes) -> Numbers:
+    most = float(setup.engine.spec.max_num_seqs)
+    asked = setup.question.concurrency
+    values = {
+        "concurrency": list(axes.concurrency) or ([asked] if asked else concurrencies(most)),
+        "isl": list(axes.isl) or [setup.isl],
+        "osl": list(axes.osl) or [setup.osl],
+        "price_factor": axes.price_factor,
+        "energy_factor": axes.energy_factor,
+    }
+    for name, given in values.items():
+        if not (np.all(np.isfinite(given)) and np.min(given) > 0):
+            raise ConfigError(f"{name}: write positive numbers")
+    longest = max(values["isl"]) + max(values["osl"])
+    if longest > float(setup.model.spec.context):
+        raise ConfigError(
+            f"the longest input and output, {longest:g} tokens, exceed the context of {setup.model.name}, "
+            f"{float(setup.model.spec.context):g}; shorten one of them"
+        )
+    return Numbers(**{name: jnp.asarray(given, dtype=float) for name, given in values.items()})

@@ -1,0 +1,140 @@
+import socket
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sweep_worker
+
+from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
+from clustermodel.chain import Question
+from clustermodel.chain.search import product
+from clustermodel.chain.setup import set_up
+from clustermodel.sweep import Axes, exhaustive, space, sweep, write_table
+from clustermodel.sweep.answer import frontier_indices, records
+from clustermodel.sweep.reduce import BANDS, Best, merged, nothing, reduced
+
+CATALOG = load_catalog()
+MAX_TPOT = 0.05
+QUESTION = Question("hgx-h200", "llama-3.1-8b", n_accelerators=1)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return sweep_worker.small_space()
+
+
+@pytest.fixture(scope="module")
+def best(points):
+    return sweep(points, max_tpot=MAX_TPOT, chunk=8)
+
+
+@pytest.fixture(scope="module")
+def everything(points):
+    return jax.jit(jax.vmap(points.evaluate))(jnp.arange(points.size))
+
+
+def test_every_point_has_a_number_and_its_words(points):
+    assert points.size == np.prod(points.lengths) == len({str(points.words(i)) for i in range(points.size)})
+    for number in (0, 7, points.size - 1):
+        place = [int(i) for i in points.position(jnp.asarray(number))]
+        np.testing.assert_array_equal(place, np.unravel_index(number, points.lengths))
+
+
+def test_the_least_price_of_each_system_is_that_of_a_loop_over_all_points(points, best, everything):
+    allowed = (np.asarray(everything.point.memory.fits) > 0) & (np.asarray(everything.point.tpot) <= MAX_TPOT)
+    price = np.where(allowed, everything.unit.blended, np.inf)
+    system = points.group[np.unravel_index(np.arange(points.size), points.lengths)[0]]
+    for i in range(len(points.systems)):
+        expected = np.where(system == i, price, np.inf)
+        cheapest = int(np.argmin(best.price[i]))
+        assert float(best.price[i, cheapest]) == pytest.approx(expected.min(), rel=1e-12)
+        assert int(best.index[i, cheapest]) == int(expected.argmin())
+
+
+def test_no_point_is_faster_by_a_band_and_cheaper_than_the_frontier(points, best, everything):
+    kept = frontier_indices(best)
+    band = np.log(10 / 1e-4) / BANDS
+    tpot, price = np.asarray(everything.point.tpot), np.asarray(everything.unit.blended)
+    system = points.group[np.unravel_index(np.arange(points.size), points.lengths)[0]]
+    fits = np.asarray(everything.point.memory.fits) > 0
+    for index in kept:
+        others = fits & (system == system[index]) & (tpot < tpot[index] * np.exp(-band))
+        assert not np.any(price[others] <= price[index])
+
+
+def test_a_sweep_finds_what_the_search_finds():
+    setup = set_up(CATALOG, QUESTION)
+    grid = product(setup, [(1, 1, 1, 1)])
+    points = space(CATALOG, QUESTION, ["hgx-h200"], Axes())
+    expected = np.where(grid.meets(np.inf, MAX_TPOT), grid.price, np.inf).min()
+    assert float(sweep(points, max_tpot=MAX_TPOT, chunk=8).price.min()) == pytest.approx(expected, rel=1e-9)
+    assert points.size == len(grid.shapes)
+
+
+def test_two_hosts_of_two_accelerators_give_the_answer_of_one(best, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    files = [tmp_path / f"{host}.npz" for host in range(2)]
+    command = lambda host: [
+        sys.executable,
+        sweep_worker.__file__,
+        str(host),
+        "2",
+        str(port),
+        str(files[host]),
+    ]
+    hosts = [subprocess.Popen(command(host), stderr=subprocess.PIPE, text=True) for host in range(2)]
+    for host in hosts:
+        _, said = host.communicate(timeout=240)
+        assert host.returncode == 0, said[-2000:]
+    for file in files:
+        with np.load(file) as found:
+            np.testing.assert_allclose(found["price"], best.price, rtol=1e-12)
+            np.testing.assert_array_equal(found["index"], best.index)
+
+
+def test_merging_is_the_same_in_any_order():
+    random = np.random.default_rng(0)
+
+    def some(seed):
+        price = jnp.asarray(random.integers(1, 4, (2, BANDS)).astype(float))
+        return Best(price, jnp.asarray(random.integers(0, 99, (2, BANDS)) * 3 + seed))
+
+    a, b, c = (some(seed) for seed in range(3))
+    for other in (merged(merged(c, a), b), merged(nothing(2), merged(b, merged(a, c)))):
+        expected = merged(merged(a, b), c)
+        np.testing.assert_array_equal(other.price, expected.price)
+        np.testing.assert_array_equal(other.index, expected.index)
+
+
+def test_of_equal_prices_the_first_point_is_kept():
+    index = jnp.asarray([5, 3, 9])
+    found = reduced(1, jnp.zeros(3, int), jnp.full(3, 0.01), jnp.ones(3), index)
+    assert sorted(set(np.asarray(found.index).ravel())) == [-1, 3]
+
+
+def test_what_is_kept_can_be_written_as_columns(points, best, tmp_path):
+    rows = records(points, frontier_indices(best))
+    write_table(rows, tmp_path / "kept.npz")
+    write_table(rows, tmp_path / "kept.csv")
+    with np.load(tmp_path / "kept.npz") as columns:
+        assert list(columns["system"]) == [row["system"] for row in rows]
+        np.testing.assert_allclose(columns["tpot_ms"], [row["tpot_ms"] for row in rows])
+    assert len((tmp_path / "kept.csv").read_text().splitlines()) == 1 + len(rows)
+    with pytest.raises(ConfigError, match=r"\.npz"):
+        write_table(rows, tmp_path / "kept.xlsx")
+    assert {path.name for path in tmp_path.iterdir()} == {"kept.npz", "kept.csv"}
+
+
+def test_wrong_axes_and_impossible_limits_are_said_in_words():
+    with pytest.raises(ConfigError, match="positive"):
+        space(CATALOG, QUESTION, ["hgx-h200"], Axes(isl=(0.0,)))
+    with pytest.raises(ConfigError, match="context"):
+        space(CATALOG, QUESTION, ["hgx-h200"], Axes(isl=(1e6,)))
+    tight = Question("hgx-h200", "llama-3.1-8b", n_accelerators=1, max_tpot_ms=1e-3)
+    with pytest.raises(InfeasibleError, match="max-tpot-ms"):
+        exhaustive(CATALOG, tight, ["hgx-h200"], Axes(concurrency=(1.0,)))
