@@ -132,8 +132,8 @@ def beaten_bounds(lines: pd.DataFrame, reasons: Sequence[Mapping[str, str]]) -> 
     names = ["id", "metric", "mode", "source", "system", "model", "measured", "bound"]
 
     def reason(row: Mapping[str, Any]) -> str:
-        words = ({**each} for each in reasons)
-        fits = (each for each in words if all(row[k] == v for k, v in each.items() if k != "reason"))
+        fits = (each for each in reasons if all(row[k] == v for k, v in each.items() if k != "reason"))
         return next((each["reason"] for each in fits), "not explained")
 
-    return [{**row, "reason": reason(row)} for row in beaten[names].to_dict("records")]
+    rows = [{str(name): value for name, value in row.items()} for row in beaten[names].to_dict("records")]
+    return [{**row, "reason": reason(row)} for row in rows]

@@ -44,7 +44,11 @@ def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def unseen(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Errors on rows left out of the fit, all sources together, and how many of them the 80 % ranges hold."""
-    held = {(row["left_out"], row["source"], row["metric"]): row["coverage"] for row in found["coverage"]}
+    held = {
+        (row["left_out"], "aggregated", row["metric"]): row["coverage"]
+        for row in found["coverage"]
+        if row["source"] == "all"
+    }
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for title in ("left out of the fit", "mode", "metric"):
         table.add_column(title, no_wrap=True)
@@ -52,7 +56,7 @@ def unseen(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         table.add_column(title, justify="right")
     for row in found["errors"]:
         if row["source"] == "all":
-            inside = held.get((row["left_out"], "all", row["metric"]) if row["mode"] == "aggregated" else ())
+            inside = held.get((row["left_out"], row["mode"], row["metric"]))
             errors = (f"{figure(row[name])} ± {figure(row[se])}" for name, se in _WITH_ERRORS)
             share = "" if inside is None else figure(inside * 100)
             table.add_row(row["left_out"], row["mode"], row["metric"], count(row["n"]), *errors, share)
