@@ -165,3 +165,20 @@ def test_the_vendors_claims_hold_for_stored_bytes_and_for_nothing_that_is_read()
     held = {workload for (_, workload), row in rows.items() if row["holds"] == "yes"}
     assert held == {"bytes stored"}
     assert {workload for _, workload in rows} >= {"chat-1k", "long-context-1m", "long-context-1m, 1% touched"}
+
+
+def test_with_our_own_rack_of_72_no_price_matches_dense_reads_and_little_does_sparse_ones():
+    # the study's question 3 again, with calibrated efficiencies, arithmetic and links; almost all input is cached
+    asked = Question(
+        "prometheus-128tb",
+        "hyp-1t-mla",
+        precision="fp4",
+        workload="long-context-1m",
+        prefix_hit_rate=0.999,
+        max_tpot_ms=100,
+    )
+    found = breakeven_map(CATALOG, asked, "prometheus-128tb", "gb200-nvl72")
+    price = {(cell["touched"], cell["bandwidth"] / 25.6e12): cell["price_usd"] for cell in found["cells"]}
+    assert all(price[1.0, factor] is None for factor in (0.5, 1, 2, 4, 8, 12))
+    assert 0.05e6 < price[0.01, 1.0] < 0.6e6  # the study: 0.60 MUSD without a bound on arithmetic
+    assert price[0.01, 8.0] < 2.8e6  # its DRAM alone, at 18 USD/GB
