@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,5 +72,5 @@ def _scored(text: str) -> dict[str, Any] | None:
     rows = list(csv.DictReader(text.splitlines()))
     if not rows or not {*_SCORED} <= rows[0].keys():
         return None
-    numbers = [row | {name: float(row[name] or math.nan) for name in _SCORED[2:]} for row in rows]
+    numbers = [row | {name: float(row[name]) if row[name] else None for name in _SCORED[2:]} for row in rows]
     return {"kind": "validate_rows", "rows": numbers}
