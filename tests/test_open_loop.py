@@ -13,7 +13,7 @@ from event_simulation import simulate
 from clustermodel.physics.deployment import Layout
 from clustermodel.physics.step import iteration
 from clustermodel.serving.mixed import tokens_of
-from clustermodel.serving.open_loop import LEVELS, Arrivals, open_loop
+from clustermodel.serving.open_loop import LEVELS, Arrivals, attained, open_loop
 
 ISL, OSL = 512.0, 256.0
 
@@ -37,6 +37,7 @@ def replica(**changes):
 
 
 LOAD = worlds.load(isl=ISL, osl=OSL)
+serve = jax.jit(lambda arrivals: open_loop(replica(), LOAD, arrivals))
 
 
 def step_table(deployment, load, most=600.0, chunk=8192.0):
@@ -74,7 +75,7 @@ def capacity():
 def test_latency_agrees_with_an_event_simulation(capacity, share):
     rate = share * capacity
     seen = simulate(step_table(replica(), LOAD), rate, exponential(ISL), exponential(OSL))
-    model = open_loop(replica(), LOAD, Arrivals(rate))
+    model = serve(Arrivals(rate))
     assert float(model.batch) == pytest.approx(seen.batch, rel=0.10)  # 4,000 requests: some 5 % noise
     assert float(model.tpot.mean) == pytest.approx(seen.tpot.mean(), rel=0.03)
     assert float(model.ttft.mean) == pytest.approx(seen.ttft.mean(), rel=0.12)
@@ -82,6 +83,35 @@ def test_latency_agrees_with_an_event_simulation(capacity, share):
         name = f"p{level * 100:.0f}"
         assert float(getattr(model.tpot, name)) == pytest.approx(np.quantile(seen.tpot, level), rel=tolerance)
         assert float(getattr(model.ttft, name)) == pytest.approx(np.quantile(seen.ttft, level), rel=tolerance)
+    for latency, times in ((model.ttft, seen.ttft), (model.tpot, seen.tpot)):
+        for limit in np.quantile(times, [0.6, 0.9]):  # objectives that so many requests keep
+            assert float(attained(latency, jnp.asarray(limit))) == pytest.approx(
+                np.mean(times <= limit), abs=0.17
+            )
+
+
+def lognormal(mean, variation):
+    """Lengths of a given squared variation coefficient."""
+    sigma = np.sqrt(np.log1p(variation))
+    return lambda random, n: random.lognormal(np.log(mean) - sigma**2 / 2, sigma, n)
+
+
+@pytest.mark.parametrize(("burstiness", "variation"), [(4.0, 1.0), (1.0, 4.15)])
+def test_bursts_and_long_tails_of_lengths_agree_with_an_event_simulation(capacity, burstiness, variation):
+    """Gamma arrivals, and prompts as varied as those of LMSYS-Chat-1M."""
+    rate, asked = 0.4 * capacity, {"burstiness": burstiness}
+    seen = simulate(step_table(replica(), LOAD), rate, lognormal(ISL, variation), exponential(OSL), **asked)
+    model = serve(Arrivals(rate, burstiness, variation))
+    # bursts also bring prompts into the first iterations of their own requests, which the formula leaves out
+    assert float(model.tpot.mean) == pytest.approx(seen.tpot.mean(), rel=0.08)
+    assert float(model.tpot.p90) == pytest.approx(np.quantile(seen.tpot, 0.9), rel=0.25)
+    assert float(model.ttft.mean) == pytest.approx(seen.ttft.mean(), rel=0.2)
+    assert float(model.ttft.p90) == pytest.approx(np.quantile(seen.ttft, 0.9), rel=0.35)
+    both = np.mean((seen.ttft <= 2 * seen.ttft.mean()) & (seen.tpot <= 1.2 * seen.tpot.mean()))
+    kept = attained(model.ttft, jnp.asarray(2 * seen.ttft.mean())) * attained(
+        model.tpot, jnp.asarray(1.2 * seen.tpot.mean())
+    )
+    assert float(kept) == pytest.approx(both, abs=0.1)  # goodput: the objectives taken as independent
 
 
 def test_waiting_for_a_slot_agrees_with_an_event_simulation():

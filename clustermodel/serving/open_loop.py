@@ -92,7 +92,7 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
     rate = jnp.minimum(arrivals.rate, 0.999 * most)
     number, weight, tail = in_progress(load, rate, room, tpot_of, arrivals.burstiness)
     batch = jnp.sum(weight * jnp.minimum(number, room))
-    tpot = tpot_quantiles(number, weight, room, tpot_of)
+    tpot = tpot_quantiles(number + companions(arrivals), weight, room, tpot_of)
     wait = Wait(tail, 1 / (most - rate))
     ttft = _ttft(deployment, load, eqx.tree_at(lambda a: a.rate, arrivals, rate), batch, wait)
     stable = used < 1
@@ -141,6 +141,15 @@ def in_progress(
     return number, jnp.where(last, weight + queued / total, weight), (at_room + queued) / total
 
 
+def companions(arrivals: Arrivals) -> Scalar:
+    """Requests of the same burst that one shares its life with, beyond the mean number in progress.
+
+    A burst of B requests (geometric, c^2 = E[B^2]/E[B]) shows each of them c^2 - 1 others, which stay for half of
+    its life in the mean; none under Poisson arrivals.
+    """
+    return jnp.maximum(arrivals.burstiness - 1, 0.0) / 2
+
+
 def tpot_quantiles(number: States, weight: States, room: Scalar, tpot_of: Curve) -> Quantiles:
     """TPOT of a request that shares the engine with `number` others, averaged over its own life.
 
@@ -184,14 +193,16 @@ class Wait(eqx.Module):
 def _ttft(deployment: Deployment, load: Load, arrivals: Arrivals, batch: Scalar, slot: Wait) -> Quantiles:
     """Time to first token: what it takes alone, the prompts it shares iterations with, and the wait for a slot.
 
-    An arrival finds an iteration of mean length T* = E[T^2]/E[T]; the prompts that arrive in it join its own.
+    An arrival finds an iteration of mean length T* = E[T^2]/E[T]; the prompts that arrive in it join its own, and
+    so do those of its own burst, c^2 - 1 in the mean.
     Prompts longer than a chunk are served one after the other, a queue with general service times
     [Pollaczek-Khinchine].
     """
     step = mixed_iteration(deployment, load, jnp.maximum(batch, 1.0))
     prompt, varied = step.prompt_time, 1 + arrivals.input_variation
-    length = step.tpot + arrivals.rate * prompt**2 * varied
-    others = arrivals.rate * length  # prompts that share the iteration
+    burst = jnp.maximum(arrivals.burstiness - 1, 0.0)  # others of an arrival's own burst
+    length = step.tpot + arrivals.rate * prompt**2 * (varied + burst)
+    others = arrivals.rate * length + burst  # prompts that share the iteration
     chunks = prefill_alone(deployment, load).chunks
     service = prompt + chunks * step.step.total
     busy = jnp.minimum(arrivals.rate * service, 0.999)

@@ -13,6 +13,7 @@ from clustermodel.serving.open_loop import (
     Latency,
     Quantiles,
     Wait,
+    companions,
     in_progress,
     interpolated,
     tpot_quantiles,
@@ -45,7 +46,7 @@ def open_loop_pools(pools: Pools, load: Load, arrivals: Arrivals) -> Latency:
     used = arrivals.rate / most
     rate = jnp.minimum(arrivals.rate, _NEAR * most)
     number, weight, tail = in_progress(load, rate, room, tpot_of, arrivals.burstiness)
-    tpot = tpot_quantiles(number, weight, room, tpot_of)
+    tpot = tpot_quantiles(number + companions(arrivals), weight, room, tpot_of)
     waits = (prefill_wait(wave, rate, arrivals), Wait(tail, 1 / (decoded - rate)))
     ttft = _ttft(pools, load, wave, arrivals, waits)
     stable = used < 1
