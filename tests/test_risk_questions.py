@@ -1,6 +1,7 @@
 """The questions of finance and strategy that need no token chain: one call each, with its believable answer.
 
-Numbers in names are those of the list of 26; 1 to 4 and 8 need throughput or a fleet and are asked elsewhere.
+Numbers in names are those of the list of 26, which notebooks/03_economics_and_risk.py answers as a whole; 2 and 22
+need the chain and are asserted there, 3 in test_design, 4 in test_fleet_answers, 6 among the anchors.
 """
 
 import jax
@@ -8,15 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from clustermodel import specs
 from clustermodel.catalog import Catalog, load_catalog, parse_override
+from clustermodel.design.memory_bound import MemoryServer, Residency, Upkeep, memory_breakeven, token_rate
 from clustermodel.economics import contracts, deals, finance_metrics, options, supply
 from clustermodel.economics.annuity import annuity
 from clustermodel.economics.concentration import known_names_hhi
 from clustermodel.economics.credit import expected_loss
+from clustermodel.economics.levelized import owned_cost
 from clustermodel.economics.margin import break_even_utilisation, price_at_margin
-from clustermodel.economics.market import price_of_speed, speed_exponent
+from clustermodel.economics.market import price_of_speed, speed_exponent, stepped_revenue
 from clustermodel.economics.materials import substitution_saving
-from clustermodel.economics.tokens import usd_per_mtok
+from clustermodel.economics.tokens import implied_tok_s, usd_per_mtok
 from clustermodel.risk import run_scenario
 from clustermodel.scenarios import Contract
 from clustermodel.units import SECONDS_PER_YEAR
@@ -39,6 +43,14 @@ def figures(name, *changes, paths=1024):
 
 
 # questions
+def test_q1_deepseek_r1_costs_30_cents_out_and_6_in_at_its_published_rates():
+    node = scalar(8 * 2.0)
+    assert usd_per_mtok(node, scalar(14.8e3)) == pytest.approx(0.300, rel=2e-3)
+    assert usd_per_mtok(node, scalar(73.7e3)) == pytest.approx(0.060, rel=1e-2)  # hits included
+    uncached = scalar(73.7e3 * 266 / 608)
+    assert usd_per_mtok(node, uncached) == pytest.approx(0.138, rel=2e-3)  # hits are free
+
+
 def test_q5_the_default_of_the_anchor_costs_14_per_cent_of_the_backlog():
     case = ("rent.level=0.7", "credit.vacancy=6 month", "credit.fill=0.9")
     found = figures("anchor-defaults", *case)
@@ -61,6 +73,14 @@ def test_q5_cover_returns_above_one_once_the_capacity_is_let_again():
 @pytest.mark.parametrize(("rent", "share"), [(1.70, 0.99), (2.35, 0.72), (2.60, 0.65), (2.85, 0.59)])
 def test_q7_utilisation_at_which_a_merchant_h100_breaks_even(rent, share):
     assert break_even_utilisation(scalar(1.69), scalar(rent)) == pytest.approx(share, abs=6e-3)
+
+
+def test_q8_a_rack_earns_26_million_in_three_years_if_prices_fall_by_70_per_cent():
+    first = scalar(1.5e6 * 0.40 / 1e6 * YEAR / 1e6)
+    earned = lambda decline: float(stepped_revenue(first, scalar(decline), scalar(3.0)))
+    assert earned(0.7) == pytest.approx(26.3, abs=0.05)
+    assert earned(0.9) == pytest.approx(21.0, abs=0.05)
+    assert 0.6 * earned(0.7) == pytest.approx(15.8, abs=0.05)
 
 
 def test_q9_take_or_pay_adds_eleven_per_cent_to_expected_bills():
@@ -145,6 +165,28 @@ def test_q18_energy_is_eight_per_cent_of_what_capital_costs_a_token():
     assert energy / capital == pytest.approx(0.078, abs=1e-3)
 
 
+def test_q19_twenty_dollars_a_megawatt_hour_add_3_cents_to_an_hour():
+    """2.1 kW of provisioned facility power at 80 % load, over a GB200 hour of 2.21 USD."""
+    memory = specs.tiers([specs.MemoryTier(capacity=1.0, bandwidth=1.0)])
+    accelerator = specs.Accelerator(memory=memory, tdp=2.1e3 / 1.25)
+    system = specs.System(accelerator=accelerator, chassis=specs.Chassis(), count=1, price=51.2e3)
+
+    def energy(usd_per_mwh):
+        site = specs.Site(
+            electricity=usd_per_mwh / 3.6e9,
+            pue=1.25,
+            facility_capex=0.0,
+            facility_life=1.0,
+            facility_rate=0.0,
+        )
+        terms = specs.Terms(wacc=0.08, life=4 * YEAR)
+        return float(owned_cost(system, site, terms, scalar(2.1e3 / 1.25 * 0.8)).energy) * 3600
+
+    assert energy(90.0) - energy(70.0) == pytest.approx(0.034, abs=5e-4)
+    assert (energy(90.0) - energy(70.0)) / 2.21 == pytest.approx(0.015, abs=5e-4)
+    assert (energy(170.0) - energy(70.0)) / 2.21 == pytest.approx(0.076, abs=5e-4)
+
+
 def test_q20_power_a_year_earlier_is_worth_162_dollars_a_megawatt_hour():
     energy = 2.1e3 * 0.8 * 4 * YEAR
     found = supply.premium_for_earlier_power(scalar((3.30 - 2.21) / 3600), scalar(YEAR), scalar(energy))
@@ -155,6 +197,14 @@ def test_q21_two_and_a_half_times_the_speed_costs_seven_times_as_much():
     exponent = speed_exponent(scalar(4.0 / 0.56), scalar(2.5))
     assert exponent == pytest.approx(2.15, abs=5e-3)
     assert price_of_speed(scalar(1.0), scalar(2.5), exponent) == pytest.approx(7.1, abs=0.05)
+
+
+def test_q22_drafted_tokens_were_worth_four_to_twenty_times_in_what_was_published():
+    gain = lambda before, after: (
+        float(implied_tok_s(scalar(1.0), scalar(after))) / float(implied_tok_s(scalar(1.0), scalar(before)))
+    )
+    assert gain(0.251, 0.057) == pytest.approx(4.4, abs=0.05)
+    assert gain(2.35, 0.11) == pytest.approx(21, abs=0.5)
 
 
 def test_q23_keeping_a_cached_prefix_for_hours_beats_recomputing_it():
@@ -226,6 +276,20 @@ def test_claim_10_vendor_money_takes_from_what_a_contract_brings():
 
 def test_claim_12_custom_silicon_saves_a_fifth_of_a_rack():
     assert substitution_saving(scalar(2.3), scalar(1.2), scalar(5.9)) == pytest.approx(0.19, abs=5e-3)
+
+
+def test_claim_14_a_large_memory_is_worth_more_with_bandwidth_and_less_the_more_of_it_is_touched():
+    def rate(bandwidth, touched):
+        server = MemoryServer(capacity=118e12, bandwidth=bandwidth)
+        needs = Residency(weights=0.5e12, cache=35.1e9, touched=touched, slowest=0.1)
+        return token_rate(server, needs)
+
+    upkeep = Upkeep(running=4.0 / 3600, wacc=0.08, life=4 * YEAR)
+    price = lambda tb_per_s, touched: float(
+        memory_breakeven(rate(scalar(tb_per_s * 1e12), scalar(touched)), scalar(5.25e-6), upkeep)
+    )
+    assert price(17.5, 1.0) < price(70.0, 1.0) < price(210.0, 1.0)
+    assert price(70.0, 1.0) < price(70.0, 0.1) < price(70.0, 0.01)
 
 
 def test_claim_18_a_longer_ramp_ships_less():
