@@ -127,13 +127,25 @@ def this_machine(peaks: Peaks, accelerator: Entry[Accelerator] | None, capacity:
         part = accelerator.spec
     else:
         tier = MemoryTier(capacity=jnp.asarray(capacity), bandwidth=jnp.asarray(peaks.bandwidth))
-        links = {"scaleup_bandwidth": peaks.link, "hostlink_bandwidth": peaks.host_link}
-        part = Accelerator(memory=tiers([tier]), tdp=jnp.asarray(jnp.nan), **links)
+        part = Accelerator(
+            memory=tiers([tier]),
+            tdp=jnp.asarray(jnp.nan),
+            scaleup_bandwidth=jnp.asarray(peaks.link),
+            hostlink_bandwidth=jnp.asarray(peaks.host_link),
+        )
     return System(accelerator=part, chassis=Chassis(), count=jnp.asarray(float(jax.local_device_count())))
 
 
 def formats(peaks: Peaks, kind: str, bytes_each: int) -> Formats:
     """Everything stored and multiplied in one kind of number."""
-    stored = {f.name: float(bytes_each) for f in dataclasses.fields(Formats) if f.name.endswith("_bytes")}
-    rates = {f.name: peaks.arithmetic[kind] for f in dataclasses.fields(Formats) if f.name.endswith("_rate")}
+    stored = {
+        f.name: jnp.asarray(float(bytes_each))
+        for f in dataclasses.fields(Formats)
+        if f.name.endswith("_bytes")
+    }
+    rates = {
+        f.name: jnp.asarray(peaks.arithmetic[kind])
+        for f in dataclasses.fields(Formats)
+        if f.name.endswith("_rate")
+    }
     return Formats(**stored, **rates)

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -12,15 +11,19 @@ from clustermodel.bench.decoder import parts
 from clustermodel.bench.decoder.cache import Cache, held, write
 from clustermodel.bench.decoder.weights import Decoder, Layer
 
-Attend = Callable[[Array, Array, Array, Array, Array, Array], tuple[Array, Array, Array]]
-"""query, key, value, layer, keys so far, values so far -> mixed values, keys, values."""
+Heads = tuple[Array, Array, Array]
+"""Queries, keys and values of new tokens, [sequence, token, head, size]."""
+Stacks = tuple[Array, Array]
+"""Keys and values of all layers of a group so far."""
+Attend = Callable[[Heads, Array, Stacks], tuple[Array, Stacks]]
+"""New heads, the layer's place and what is kept so far -> mixed values, and what is kept from now on."""
 
 
 def forward(decoder: Decoder, tokens: Array) -> Array:
     """Logits of every position of `tokens` [sequence, token], without a cache: the reference."""
 
-    def attend(query: Array, key: Array, value: Array, *so_far: Array) -> tuple[Array, ...]:
-        return parts.prefill_attention(query, key, value), *so_far[1:]
+    def attend(heads: Heads, layer: Array, so_far: Stacks) -> tuple[Array, Stacks]:
+        return parts.prefill_attention(*heads), so_far
 
     zero = jnp.zeros(tokens.shape[0], jnp.int32)
     nothing = tuple(jnp.zeros((), decoder.dtype) for _ in decoder.groups)
@@ -32,12 +35,8 @@ def forward(decoder: Decoder, tokens: Array) -> Array:
 def prefill(decoder: Decoder, tokens: Array, cache: Cache) -> tuple[Array, Cache]:
     """Read prompts [sequence, token] into an empty cache, which is given up; the next token of each."""
 
-    def attend(query: Array, key: Array, value: Array, layer: Array, *so_far: Array) -> tuple[Array, ...]:
-        stacks = [
-            write(s, layer, new, cache.lengths, cache.pages)
-            for s, new in zip(so_far, (key, value), strict=True)
-        ]
-        return parts.prefill_attention(query, key, value), *stacks
+    def attend(heads: Heads, layer: Array, so_far: Stacks) -> tuple[Array, Stacks]:
+        return parts.prefill_attention(*heads), _kept(cache, heads, layer, so_far)
 
     x, keys, values = _through(decoder, tokens, cache.lengths, (cache.keys, cache.values), attend)
     filled = Cache(keys, values, cache.lengths + tokens.shape[1], cache.pages)
@@ -47,13 +46,10 @@ def prefill(decoder: Decoder, tokens: Array, cache: Cache) -> tuple[Array, Cache
 def step(decoder: Decoder, token: Array, cache: Cache) -> tuple[Array, Cache]:
     """Logits after one more token of each sequence [sequence], and the cache with it."""
 
-    def attend(query: Array, key: Array, value: Array, layer: Array, *so_far: Array) -> tuple[Array, ...]:
-        stacks = [
-            write(s, layer, new, cache.lengths, cache.pages)
-            for s, new in zip(so_far, (key, value), strict=True)
-        ]
-        read = [held(stack, layer, cache.pages) for stack in stacks]
-        return parts.decode_attention(query, *read, cache.lengths + 1), *stacks
+    def attend(heads: Heads, layer: Array, so_far: Stacks) -> tuple[Array, Stacks]:
+        kept = _kept(cache, heads, layer, so_far)
+        keys, values = (held(stack, layer, cache.pages) for stack in kept)
+        return parts.decode_attention(heads[0], keys, values, cache.lengths + 1), kept
 
     x, keys, values = _through(decoder, token[:, None], cache.lengths, (cache.keys, cache.values), attend)
     return _logits(decoder, x[:, 0]), Cache(keys, values, cache.lengths + 1, cache.pages)
@@ -70,6 +66,15 @@ def decode_steps(decoder: Decoder, token: Array, cache: Cache, count: int) -> tu
 
     (_, filled), tokens = jax.lax.scan(one, (token, cache), length=count)
     return tokens, filled
+
+
+def _kept(cache: Cache, heads: Heads, layer: Array, so_far: Stacks) -> Stacks:
+    """What is kept with the new keys and values in their place."""
+    keys, values = (
+        write(stack, layer, new, cache.lengths, cache.pages)
+        for stack, new in zip(so_far, heads[1:], strict=True)
+    )
+    return keys, values
 
 
 def _likeliest(logits: Array) -> Array:
@@ -111,7 +116,7 @@ def _block(
     heads = (normed @ layer.qkv).reshape(*x.shape[:2], -1, shape.head_dim)
     query, key, value = jnp.split(heads, [shape.heads, shape.heads + shape.kv_heads], axis=2)
     query, key = parts.rotary(query, positions), parts.rotary(key, positions)
-    mixed, *kept = attend(query, key, value, index, *so_far)
+    mixed, kept = attend((query, key, value), index, (so_far[0], so_far[1]))
     x = x + mixed.reshape(*x.shape[:2], -1) @ layer.output
     return x + _network(layer, parts.rms_norm(x, layer.ffn_norm), shape.top_k), *kept
 
@@ -122,8 +127,3 @@ def _network(layer: Layer, x: Array, top_k: int) -> Array:
         return out
     rows = x.reshape(-1, x.shape[-1])
     return out + parts.routed(rows, layer.experts, top_k).reshape(x.shape)
-
-
-def donated(cache: Cache) -> bool:
-    """Whether a cache has been given up to a later call."""
-    return all(leaf.is_deleted() for leaf in (*cache.keys, *cache.values) if eqx.is_array(leaf))
