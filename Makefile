@@ -11,7 +11,7 @@ CORE := $(VENV)/.core$(CUDA)
 TEST := $(VENV)/.test$(CUDA)
 COMMA := ,
 
-.PHONY: demo test check pytest bench readme hooks clean
+.PHONY: demo test check pytest bench readme reference hooks clean
 
 QUESTION := --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
 SYSTEMS := --systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-128tb
@@ -40,6 +40,9 @@ bench: $(CORE)
 
 readme: $(TEST)
 	$(BIN)/python tests/readme.py
+
+reference: $(CORE)
+	$(BIN)/python docs/reference.py
 
 hooks: $(TEST)
 	$(BIN)/pre-commit install

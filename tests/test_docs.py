@@ -4,12 +4,14 @@ After a change of the model or of the catalogue, `make readme` writes the output
 """
 
 import re
+import runpy
 
 import pytest
 import readme
 import typer
 from typer.testing import CliRunner
 
+import clustermodel as cm
 from clustermodel.cli.main import app
 
 TEXT = readme.README.read_text(encoding="utf-8")
@@ -60,6 +62,13 @@ def test_every_command_is_in_the_readme_and_its_help_has_an_example_that_runs(wo
 def test_every_option_says_what_it_is(words):
     for parameter in COMMANDS[words].params:
         assert parameter.help, parameter.name
+
+
+def test_the_reference_holds_every_command_and_every_public_name():
+    path = readme.README.parent / "docs" / "reference.py"
+    text = runpy.run_path(str(path))["reference"]()
+    assert all(f"## {words}\n" in text for words in COMMANDS)
+    assert all(f"## cm.{name}\n" in text for name in cm.__all__ if callable(getattr(cm, name)))
 
 
 def test_the_readme_and_make_agree_on_the_two_commands():
