@@ -36,7 +36,7 @@ class Ask:
         self._overrides: list[str] = given["overrides"] or []
         self._quiet = quiet
         self._sign: Any = None
-        self._spoke = time.monotonic()
+        self._spoke: float | None = None
 
     @functools.cached_property
     def catalog(self) -> "Catalog":
@@ -63,10 +63,13 @@ class Ask:
 
     def progress(self, text: str) -> None:
         """Say where a long computation stands: on the spinner of a terminal, elsewhere a line now and then."""
+        now = time.monotonic()
         if self._sign is not None:
             self._sign.update(text)
-        elif time.monotonic() - self._spoke > PROGRESS_SECONDS:
-            self._spoke = time.monotonic()
+        elif self._spoke is None:  # what is over at once needs no line
+            self._spoke = now
+        elif now - self._spoke > PROGRESS_SECONDS:
+            self._spoke = now
             self.say(text)
 
     def shown_on(self, sign: Any) -> None:

@@ -20,6 +20,13 @@ _ASKED = (
         "budget", read.amount("USD"), "USD", "for all orders together: 1e10 or '10 GUSD'", "the problem's"
     ),
     Option("power", read.amount("MW"), "MW", "for all sites together: 500 or '0.5 GW'", "the problem's"),
+    Option(
+        "power_basis",
+        read.one_of("provisioned", "p90"),
+        "provisioned|p90",
+        "what counts against power: planned power, or idle and load",
+        "the problem's",
+    ),
     Option("omega", read.number, "SHARE", "weight of CVaR against the mean", "the problem's"),
     Option("alpha", read.number, "SHARE", "CVaR is the mean of the worst 1 - alpha", "the problem's"),
     Flag("relaxed", "fractions of systems are allowed"),
@@ -57,7 +64,7 @@ _BEYOND = (
 _SAVE = Option(
     "save", read.path, "DIR", "write every table of the plan there, as CSV and Parquet", panel="Output"
 )
-_CHANGES = ("budget", "power", "omega", "alpha", "relaxed")
+_CHANGES = ("budget", "power", "omega", "alpha", "relaxed", "power_basis")
 _EFFORT = {"mip_gap": "gap", "time_limit": "seconds", "method": "method", "oracle": "oracle"}
 
 

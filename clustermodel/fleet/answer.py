@@ -33,7 +33,7 @@ class Changes:
     """What is asked for otherwise than the folder says; None leaves it alone.
 
     budget: USD over the horizon; power: W in every period; omega, alpha: risk preference; relaxed: fractions
-    of systems are allowed.
+    of systems are allowed; power_basis: what counts against power, `provisioned` or `p90`.
     """
 
     budget: float | None = None
@@ -41,6 +41,11 @@ class Changes:
     omega: float | None = None
     alpha: float | None = None
     relaxed: bool = False
+    power_basis: str | None = None
+
+    def settings(self, written: Record) -> Record:
+        """The settings of a folder with these changes."""
+        return written | ({"power_basis": self.power_basis} if self.power_basis else {})
 
     def apply(self, problem: FleetProblem) -> FleetProblem:
         """The problem with these changes."""
@@ -70,6 +75,7 @@ def case(name: Path | str, catalog: Catalog | None = None, changes: Changes | No
     """Read a problem by name or folder and change it; throughput is computed anew where `--set` was given."""
     catalog, changes = catalog or load_catalog(), changes or Changes()
     folder = find(name, catalog)
+    folder = dataclasses.replace(folder, settings=changes.settings(folder.settings))
     problem = problem_of(folder, catalog, anew=bool(catalog.overrides))
     return Case(folder, catalog, changes, changes.apply(problem))
 

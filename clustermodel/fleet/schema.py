@@ -191,6 +191,8 @@ def columns() -> list[dict[str, object]]:
         for name, rule in schema.items():
             needed = rule.default is None
             default = "needed" if needed else "" if rule.default in (ANY, math.inf) else rule.default
-            row = {"table": table, "column": name, "unit": rule.unit or "", "default": default}
-            rows.append(row | {"meaning": rule.doc})
+            unit = rule.unit or ""
+            rows.append(
+                {"table": table, "column": name, "unit": unit, "default": default, "meaning": rule.doc}
+            )
     return rows
