@@ -76,6 +76,8 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
             "power_w": power_parts(both),
         },
         "roofline": None,
+        "price_range": None,
+        "drivers": None,
         "pools": {name: pool_fields(both, name) for name in NAMES},
         "transfer": _transfer(both),
         "seen": all(each.measured for each in views),
