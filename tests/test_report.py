@@ -408,6 +408,14 @@ def test_rows_of_validate_become_charts(tmp_path):
     assert "100 % of 1 rows are within 20 %" in done.output  # the row that has a prediction
 
 
+def test_a_table_of_capital_spending_becomes_a_chart(tmp_path):
+    rows = tmp_path / "capex.csv"
+    rows.write_text("company,period,usd\nA,2025,10e9\nB,2025,\nA,2026,40e9\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["report", str(rows), "--format", "md"])
+    assert done.exit_code == 0
+    assert "40.0 billion USD in 2026, after 10.0 in 2025" in done.output
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 _RESULTS = Argument("results", read.path, "RESULT.json...", "answers of other commands, as JSON", True, True)
 _FIGURES = Option("figures", read.path, "DIR", "also write every chart there, as PNG and SVG")
-_SCORED = ("metric", "mode", "measured", "predicted")
+_TABLES = {
+    "validate_rows": (("metric", "mode"), ("measured", "predicted")),
+    "capex": (("company", "period"), ("usd",)),
+}
+"""Tables that have charts: columns of names and columns of numbers."""
 
 
 @command(_RESULTS, _FIGURES, forms=("html", "md"))
@@ -22,7 +26,7 @@ def report(ask: Ask) -> Answer:
     """One page on one or several answers: the answer first, charts, tables, inputs, guesses and sources.
 
     The page is one file that loads nothing: it can be mailed, printed and kept. Rows of `validate --out rows.csv`
-    become charts of predicted against measured.
+    become charts of predicted against measured, a CSV of company, period and usd one of capital spending.
 
     Example: clustermodel report my-answer.json --out my-report.html
     """
@@ -57,7 +61,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        answer = _scored(text) if path.suffix == ".csv" else json.loads(text)
+        answer = _tabled(text) if path.suffix == ".csv" else json.loads(text)
     except ValueError:  # no text, no JSON, no numbers
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("kind"), str):
@@ -67,10 +71,11 @@ def _read(path: Path) -> dict[str, Any]:
     return answer
 
 
-def _scored(text: str) -> dict[str, Any] | None:
-    """The lines that `validate` writes with --out, as an answer."""
+def _tabled(text: str) -> dict[str, Any] | None:
+    """The rows of a table whose columns we know, as an answer."""
     rows = list(csv.DictReader(text.splitlines()))
-    if not rows or not {*_SCORED} <= rows[0].keys():
-        return None
-    numbers = [row | {name: float(row[name]) if row[name] else None for name in _SCORED[2:]} for row in rows]
-    return {"kind": "validate_rows", "rows": numbers}
+    for kind, (names, numbers) in _TABLES.items():
+        if rows and {*names, *numbers} <= rows[0].keys():
+            read = [row | {name: float(row[name]) if row[name] else None for name in numbers} for row in rows]
+            return {"kind": kind, "rows": read}
+    return None

@@ -8,7 +8,7 @@ from clustermodel.report.charts.data import Chart as Chart
 from clustermodel.report.charts.fan import risk
 from clustermodel.report.charts.fleet import fleet
 from clustermodel.report.charts.frontier import frontier
-from clustermodel.report.charts.market import listed
+from clustermodel.report.charts.market import listed, spending
 from clustermodel.report.charts.operating import one, several
 from clustermodel.report.charts.power import power
 from clustermodel.report.charts.tornado import tornado
@@ -29,6 +29,7 @@ _CHARTS: Mapping[str, Callable[[Answer], Iterator[Chart]]] = {
     "design_breakeven": breakeven,
     "design_map": price_map,
     "catalog_list": listed,
+    "capex": spending,
 }
 
 

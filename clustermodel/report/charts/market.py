@@ -41,6 +41,11 @@ def _price(row: Record) -> float:
     return row["value_usd"] / _BILLION / (row["power_mw"] / _MW_PER_GW) / row["term_years"]
 
 
+def spending(answer: Mapping[str, Any]) -> Iterator[Chart]:
+    """The chart of a table of capital spending."""
+    yield capex([row for row in answer["rows"] if row["usd"] is not None])
+
+
 def capex(rows: Sequence[Record]) -> Bars:
     """Capital spending of each company (`company`, `period`, `usd`), a bar for each period."""
     periods = tuple(dict.fromkeys(str(row["period"]) for row in rows))
