@@ -164,10 +164,16 @@ def test_slips_are_lognormal_around_their_median():
 
 
 def test_booms_last_as_long_as_they_are_told():
-    path = lambda u: processes.regime_path(scalar(0.5 / YEAR), scalar(1.0 / YEAR), u, MONTHLY)
+    path = lambda u: processes.regime_path(
+        Demand(leave_boom=0.5 / YEAR, leave_digestion=1.0 / YEAR), u, MONTHLY
+    )
     found = over_paths(path, UNIFORMS)
     years = np.arange(1, 37) / 12
     np.testing.assert_allclose(found.mean(axis=0), 2 / 3 + np.exp(-1.5 * years) / 3, atol=0.015)
+
+
+def test_a_boom_that_nobody_said_could_end_goes_on():
+    assert jnp.all(processes.regime_path(Demand(), jnp.full(36, 0.999), MONTHLY) == 1)
 
 
 # demand
@@ -354,13 +360,14 @@ def test_locked_memory_costs_its_price_and_the_carry_of_the_prepayment():
 
 
 def test_uniforms_get_their_meaning_in_order():
-    draws = draws_of(jnp.asarray(stats.norm.cdf(np.arange(4 + 4 + 8) / 8)), jnp.asarray([0, 0]))
+    draws = draws_of(jnp.asarray(stats.norm.cdf(np.arange(4 + 4 + 10) / 8)), jnp.asarray([0, 0]))
     assert isinstance(draws, Draws)
     lone = [float(getattr(draws, name)) for name in ("factor", "level", "demand", "slip")]
     assert lone == pytest.approx([0, 1 / 8, 2 / 8, 3 / 8], abs=1e-9)
     np.testing.assert_allclose(draws.own, [4 / 8, 4 / 8], rtol=1e-9)  # two contracts of one buyer
     np.testing.assert_allclose(draws.memory, [10 / 8, 11 / 8], rtol=1e-9)
     np.testing.assert_allclose(draws.jump, stats.norm.cdf([14 / 8, 15 / 8]), rtol=1e-9)
+    np.testing.assert_allclose(draws.regime, stats.norm.cdf([16 / 8, 17 / 8]), rtol=1e-9)
 
 
 def test_ownership_cost_falls_with_life_and_rises_with_rates():

@@ -100,15 +100,15 @@ def slip(project: Project, normal: Scalar) -> Scalar:
     return project.delay * jnp.exp(project.delay_spread * normal)
 
 
-def regime_path(leave_boom: Scalar, leave_digestion: Scalar, uniforms: Path, times: Path) -> Path:
+def regime_path(demand: Demand, uniforms: Path, times: Path) -> Path:
     """1 in a boom and 0 in a digestion, from a boom on: a two-state Markov chain seen at `times`.
 
     P(boom after dt | boom) = q + (1 - q) e^(-(a + b) dt), q = b / (a + b), with a the rate of leaving a boom
-    and b that of leaving a digestion; at least one of them must be positive.
+    and b that of leaving a digestion; a boom without end where both are 0.
     """
     steps = jnp.diff(times, prepend=0.0)
-    total = leave_boom + leave_digestion
-    share = leave_digestion / total
+    total = demand.leave_boom + demand.leave_digestion
+    share = demand.leave_digestion / jnp.where(total > 0, total, 1.0)
 
     def step(boom: Scalar, now: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
         interval, uniform = now

@@ -32,8 +32,8 @@ Edges = Float[Array, " edge"]
 LONE_DRAWS = 4
 """Random numbers of a path without a period or a contract: credit factor, rent level, demand, slip."""
 
-PERIOD_DRAWS = 4
-"""Random numbers of each period: rent, memory, token price, jump."""
+PERIOD_DRAWS = 5
+"""Random numbers of each period: rent, memory, token price, jump, regime of demand."""
 
 
 class World(eqx.Module):
@@ -45,7 +45,7 @@ class World(eqx.Module):
 
 
 class Draws(eqx.Module):
-    """The random numbers of one path by meaning: standard normals, and uniforms for `firm` and `jump`."""
+    """The random numbers of one path by meaning: standard normals, and uniforms for `firm`, `jump` and `regime`."""
 
     factor: Scalar
     level: Scalar
@@ -57,6 +57,7 @@ class Draws(eqx.Module):
     memory: Path
     token: Path
     jump: Path
+    regime: Path
 
 
 class Prices(eqx.Module):
@@ -94,9 +95,9 @@ def draws_of(uniforms: Float[Array, " draw"], obligors: Int[Array, " contract"])
     _, _, firm, periods = jnp.split(uniforms, sections)
     lone, own, _, paths = jnp.split(ndtri(uniforms), sections)
     factor, level, demand, slip = lone
-    rent, memory, token, _ = jnp.reshape(paths, (PERIOD_DRAWS, -1))
-    jump = jnp.reshape(periods, (PERIOD_DRAWS, -1))[-1]
-    return Draws(factor, level, demand, slip, own[obligors], firm, rent, memory, token, jump)
+    rent, memory, token, *_ = jnp.reshape(paths, (PERIOD_DRAWS, -1))
+    *_, jump, regime = jnp.reshape(periods, (PERIOD_DRAWS, -1))
+    return Draws(factor, level, demand, slip, own[obligors], firm, rent, memory, token, jump, regime)
 
 
 def middles(edges: Edges) -> Path:
@@ -117,6 +118,8 @@ def prices(scenario: Scenario, draws: Draws, edges: Edges) -> Prices:
     service = jax.vmap(service_share, in_axes=(None, None, 0))(scenario.project, delay, times)
     tokens = processes.token_price(scenario.demand, draws.token, times)
     wanted = independent_demand(scenario.demand, tokens, draws.demand, times)
+    boom = processes.regime_path(scenario.demand, draws.regime, times)
+    wanted *= 1 - scenario.demand.digestion * (1 - boom)
     return Prices(
         rent=processes.rent_price(rent, level, moves, memory_path, times),
         memory=memory_path,
