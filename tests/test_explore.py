@@ -131,8 +131,7 @@ def test_a_file_of_options_that_is_none_is_refused(tmp_path):
 
 def test_the_address_of_an_answer_is_its_state(address):
     _, headers, _ = fetch(address, "/price?utilisation=0.5&wacc=0.08")
-    assert headers["HX-Replace-Url"] == "/?max_tpot_ms=50&utilisation=0.5"
-    assert headers["HX-Trigger-After-Swap"] == "state-changed"
+    assert headers["Content-Location"] == "/?max_tpot_ms=50&utilisation=0.5"
 
 
 def test_half_the_utilisation_doubles_the_price(address):

@@ -26,8 +26,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_TARGETED = "state-changed"
-"""The event after which the slower parts of the page ask for themselves."""
 _MOST_CHARACTERS = 2_000
 
 Page = Callable[[Request], Response]
@@ -87,7 +85,7 @@ class Pages:
                 sliders=SLIDERS,
                 starts=start_values(self._catalog),
             )
-            more = {"HX-Replace-Url": f"/?{state.query}", "HX-Trigger-After-Swap": _TARGETED} if leads else {}
+            more = {"Content-Location": f"/?{state.query}"} if leads else {}
             return HTMLResponse(text, 200, _HEADERS | more)
 
         return respond
