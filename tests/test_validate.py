@@ -165,6 +165,29 @@ def test_a_model_left_out_is_predicted_better_than_by_a_peer_that_knows_it(answe
     assert row["p90_abs_pct"] < group(answer, "mode", "aggregated", "tpot_ms")["peer_p90_abs_pct"]
 
 
+@pytest.mark.parametrize("left", ["model", "system"])
+def test_what_was_never_measured_is_predicted_as_well_as_promised(left):
+    rows = stored(CATALOG)["errors"]
+    wanted = (left, "aggregated", "aiconfigurator-silicon", "tpot_ms")
+    (row,) = [r for r in rows if (r["left_out"], r["mode"], r["source"], r["metric"]) == wanted]
+    assert row["median_abs_pct"] <= 11.5
+    assert row["p90_abs_pct"] <= 32
+
+
+@pytest.mark.parametrize("new", [("falcon-180b", "hgx-h200"), ("llama-3.1-70b", "prometheus-32tb")])
+def test_effects_count_only_where_the_fit_has_seen_the_combination(new):
+    table, (model, system) = load_table(CATALOG), new
+    unseen, seen = Level(model, "vllm", system), Level("llama-3.1-70b", "vllm", "hgx-h200")
+    assert (table.links(unseen) == table.links(unseen, "globals")).all()
+    assert (table.links(seen) != table.links(seen, "globals")).any()
+
+
+def test_a_stage_for_some_systems_moves_no_other():
+    hosts = {group[2] for group in load_table(CATALOG).effects if group[0] == "host"}
+    (stage,) = [stage for stage in settings(CATALOG)["stage"] if stage["name"] == "hosts"]
+    assert hosts == set(stage["systems"])
+
+
 def test_left_out_parts_keep_repeats_together():
     rows = fit_rows(CATALOG).head(400)
     twice = pd.concat([rows, rows], ignore_index=True)

@@ -198,7 +198,7 @@ def shifted(
         if term.group[1:] in taught:
             own = effects.setdefault(term.group, {})
             own[term.name] = own.get(term.name, 0.0) + float(shift)
-    return dataclasses.replace(table, effects=effects, measured=table.measured | taught)
+    return dataclasses.replace(table, effects=effects)
 
 
 def _errors(metric: str, points: pd.DataFrame) -> dict[str, Any]:

@@ -8,6 +8,7 @@ those frozen, effects of engine maturity, model and version, shrunk by their pri
 
 import argparse
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,18 +114,20 @@ def stage_terms(
 def stage_problem(training: Training, table: CoefficientTable, stage: Mapping[str, Any]) -> Problem:
     """The least-squares problem of one stage, which starts from `table` and the centres of its priors."""
     how, targets = training.how, [training.targets[name] for name in stage["targets"]]
-    row_levels = levels(training.catalog, pd.concat([each.rows for each in targets]))
+    rows = pd.concat([each.rows for each in targets])
+    row_levels = levels(training.catalog, rows)
     start = np.stack([table.links(level) for level in row_levels])
     for row in stage["shared"]:
         for name in row["names"]:
             start[:, NAMES.index(name)] += row["centre"] - table.shared[name].value
     weights = np.concatenate([row_weights(each.rows, how, stage["rows"] == "weighted") for each in targets])
-    terms = stage_terms(stage, [level.groups for level in row_levels], how)
+    mine = rows["system"].isin(stage.get("systems", rows["system"])).to_numpy()
+    terms = stage_terms(stage, [level.groups for level in itertools.compress(row_levels, mine)], how)
     numbers = how["method"]
     method = Method(
         stage["huber"], stage["sigma"], numbers["worst_step"], numbers["iterations"], numbers["tolerance"]
     )
-    return Problem(tuple(targets), terms, start, membership(terms, row_levels), weights, method)
+    return Problem(tuple(targets), terms, start, membership(terms, row_levels), weights * mine, method)
 
 
 def updated(table: CoefficientTable, stage: Mapping[str, Any], solution: Solution) -> CoefficientTable:

@@ -39,7 +39,7 @@ _MOST_HITS = Option(
 def breakeven(ask: Ask) -> Answer:
     """The purchase price at which a candidate's tokens cost what the reference's cost.
 
-    Example: clustermodel design breakeven --candidate prometheus-32tb --reference hgx-b200 --model deepseek-v3
+    Example: clustermodel design breakeven --candidate mi355x --reference hgx-b200 --model llama-3.1-70b --precision fp8
     """
     from clustermodel.design import breakeven as answer
 
