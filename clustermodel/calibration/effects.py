@@ -75,8 +75,8 @@ class CoefficientTable:
 
         With `effects="globals"`, and for combinations that the fit has not seen, only the constants of engines and
         hosts add, and what a calibration found: effects of models, versions and maturity are fitted as a sum, and
-        a part of it alone misses by 12 to 14 / 36 to 38 % where none misses by 11 / 28 to 29 (median / 90 %, TPOT
-        of the largest source left out by model, system and combination, 2026-11-23).
+        the parts that are known of a combination left out of the fit miss by 11.9 / 38 % where none misses by
+        10.6 / 28 (median / 90 %, TPOT of the largest source, 2026-11-24).
         A calibrated deployment has its version in its own effects.
         """
         values = np.array([self.shared[name].value for name in NAMES])
