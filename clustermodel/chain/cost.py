@@ -9,7 +9,7 @@ from clustermodel import __version__
 from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
 from clustermodel.chain.choose import Choice, choose
-from clustermodel.chain.fields import MS, memory_fields, percentiles, step_ms
+from clustermodel.chain.fields import MS, memory_fields, speed, step_ms
 from clustermodel.chain.input_ranges import price_range
 from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.provenance import assumptions, inputs, sources
@@ -67,7 +67,7 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
         "n_accelerators": n,
         "n_systems": choice.n_systems,
         "concurrency": choice.concurrency,
-        **_speed(setup, choice, n),
+        **speed(setup, point, choice.latency, n),
         **money_fields(setup, choice),
         **power_fields(setup, choice),
         "memory": memory_fields(setup, point.memory, float(point.batch)),
@@ -90,24 +90,6 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
         "sources": sources(catalog, setup),
     }
     return found | {"uncertainty": uncertainty(found, ranges(catalog, setup))}
-
-
-def _speed(setup: Setup, choice: Choice, n: int) -> dict[str, Any]:
-    point, tokens, latency = choice.evaluation.point, setup.isl + setup.osl, choice.latency
-    ttft = float(point.ttft if latency is None else latency.ttft.mean)
-    tpot = float(point.tpot if latency is None else latency.tpot.mean)
-    return {
-        "batch": float(point.batch),
-        "isl": setup.isl,
-        "osl": setup.osl,
-        "prefix_hit_rate": setup.prefix_hit_rate,
-        "ttft_ms": ttft * MS,
-        "tpot_ms": tpot * MS,
-        "interactivity_tok_s_user": 1 / tpot,
-        "latency": None if latency is None else percentiles(latency, setup),
-        "output_tok_s_per_accelerator": float(point.output_rate) / n,
-        "total_tok_s_per_accelerator": float(point.request_rate) * tokens / n,
-    }
 
 
 def _before_decode(time: Phases) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Parts that several answers share: where a step's time goes, memory in use, percentiles of latency."""
+"""Parts that several answers share: speed, where a step's time goes, memory in use, percentiles of latency."""
 
 import dataclasses
 from typing import Any
@@ -9,11 +9,33 @@ from clustermodel.chain.setup import Setup, limits
 from clustermodel.physics.step import StepTime
 from clustermodel.serving.memory import MemoryUse
 from clustermodel.serving.open_loop import Latency, attained
+from clustermodel.serving.pools import PoolsPoint
+from clustermodel.serving.steady import ServingPoint
 
 GB, MS = 1e9, 1e3
 
 
-def percentiles(latency: Latency, setup: Setup) -> dict[str, Any]:
+def speed(
+    setup: Setup, point: ServingPoint | PoolsPoint, latency: Latency | None, n: float
+) -> dict[str, Any]:
+    """Lengths, latencies and rates of an operating point on `n` accelerators; means under arrivals, if there are."""
+    ttft = float(point.ttft if latency is None else latency.ttft.mean)
+    tpot = float(point.tpot if latency is None else latency.tpot.mean)
+    return {
+        "batch": float(point.batch),
+        "isl": setup.isl,
+        "osl": setup.osl,
+        "prefix_hit_rate": setup.prefix_hit_rate,
+        "ttft_ms": ttft * MS,
+        "tpot_ms": tpot * MS,
+        "interactivity_tok_s_user": 1 / tpot,
+        "latency": None if latency is None else _percentiles(latency, setup),
+        "output_tok_s_per_accelerator": float(point.output_rate) / n,
+        "total_tok_s_per_accelerator": float(point.request_rate) * (setup.isl + setup.osl) / n,
+    }
+
+
+def _percentiles(latency: Latency, setup: Setup) -> dict[str, Any]:
     """Latency when requests arrive on their own at the peak rate (ms), and how many keep the objectives.
 
     Goodput is the rate of requests that keep both objectives, one independent of the other, over a replica's own.

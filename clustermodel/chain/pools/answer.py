@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from clustermodel import __version__
 from clustermodel.calibration.intervals import Interval
 from clustermodel.catalog import Catalog
-from clustermodel.chain.fields import GB, MS, memory_fields, percentiles, step_ms
+from clustermodel.chain.fields import GB, MS, memory_fields, speed, step_ms
 from clustermodel.chain.pools.bill import (
     NAMES,
     Both,
@@ -64,7 +64,7 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
         "n_accelerators": choice.n_accelerators,
         "n_systems": choice.n_systems,
         "concurrency": choice.plan.concurrency,
-        **_speed(both),
+        **speed(decode, point, choice.latency, choice.n_accelerators),
         **money_fields(both),
         **power_fields(both),
         "memory": memory_fields(decode, point.memory, float(point.batch / choice.plan.decode_workers)),
@@ -105,25 +105,6 @@ def layout(choice: PoolsChoice) -> dict[str, dict[str, int]]:
     return {
         name: {**dict(zip(_AXES, shape, strict=True)), "workers": int(counts[name])}
         for name, shape in shapes.items()
-    }
-
-
-def _speed(both: Both) -> dict[str, Any]:
-    setup, point, n = both.setup.decode, both.choice.evaluation.point, both.choice.n_accelerators
-    latency = both.choice.latency
-    ttft = float(point.ttft if latency is None else latency.ttft.mean)
-    tpot = float(point.tpot if latency is None else latency.tpot.mean)
-    return {
-        "batch": float(point.batch),
-        "isl": setup.isl,
-        "osl": setup.osl,
-        "prefix_hit_rate": setup.prefix_hit_rate,
-        "ttft_ms": ttft * MS,
-        "tpot_ms": tpot * MS,
-        "interactivity_tok_s_user": 1 / tpot,
-        "latency": None if latency is None else percentiles(latency, setup),
-        "output_tok_s_per_accelerator": float(point.output_rate) / n,
-        "total_tok_s_per_accelerator": float(point.request_rate) * (setup.isl + setup.osl) / n,
     }
 
 
