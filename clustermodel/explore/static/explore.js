@@ -2,6 +2,7 @@
 "use strict";
 
 const PAUSE_MS = 20; // a dragged slider speaks more often than anybody reads
+const REST_MS = 250; // the slower parts follow when the sliders rest: one answer is computed at a time
 const form = document.getElementById("state");
 const busy = document.getElementById("busy");
 let asking = new AbortController();
@@ -26,6 +27,8 @@ async function update(parts) {
     if (parts.price) {
       const state = await show("price", "answer", signal);
       if (state) history.replaceState(null, "", state);
+      await new Promise((rested) => setTimeout(rested, REST_MS));
+      signal.throwIfAborted();
     }
     await Promise.all(["curves", "matching"].map((part) => show(part, part, signal)));
     busy.textContent = "";
