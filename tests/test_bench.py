@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from clustermodel.bench import device, rates, serve
+from clustermodel.bench import device, layers, rates, serve
+from clustermodel.bench.decoder import Shape
 from clustermodel.bench.energy import BoardMeter, PackageMeter, measure
 from clustermodel.bench.machine import machine
 from clustermodel.bench.rates import Measured
@@ -38,11 +40,12 @@ TINY = rates.Sizes(
     kv_heads=2,
     head_dim=8,
     batch=2,
-    context=16,
+    context=48,
     prompt=16,
     n_experts=2,
     repeats=1,
 )
+NARROW = Shape(2, 0, d_model=16, heads=4, kv_heads=2, head_dim=8, ffn_dim=24, vocab=16)
 
 
 def _table(answer):
@@ -53,7 +56,7 @@ def _table(answer):
 
 @pytest.fixture(scope="module")
 def bench():
-    return device.run(None, TINY, None, quick=True)
+    return device.run(None, TINY, NARROW)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,60 @@ def test_shares_are_of_the_catalogues_peaks_and_never_above_one():
     assert 0.99 < found["attention_math"] < 1
     assert found["layer_launch"] == START.layer
     assert 0 < found["moe_launch"] < 1e-8  # a logarithm needs a number above 0
+
+
+def test_what_whole_layers_reach_counts_before_an_operation_alone():
+    within = [
+        Measured("model_read", "bf16", 1, 2.4e12, "B/s"),
+        Measured("layer_cache_read", "bf16", 4096, 1.2e12, "B/s"),
+        Measured("layer_product", "bf16", 1024, 500e12, "FLOP/s"),
+    ]
+    h200 = CATALOG.entry("accelerators", "h200-sxm")
+    found = coefficients(FIGURES + within, START, peaks(FIGURES, h200), "bf16")
+    assert found["weight_read"] == pytest.approx(2.4 / 4.8)
+    assert found["cache_read"] == pytest.approx(1.2 / 4.8)
+    assert found["dense_math"] == pytest.approx(500 / 989)
+    assert found["attention_math"] > 0.99  # no layer was measured: the operation alone
+
+
+class TimedStack:
+    """A stack of layers on a machine of known rates, beside a head and a host that take their own time."""
+
+    BANDWIDTH, PRODUCTS, ATTENTION = 1e9, 1e10, 1e8
+
+    def __init__(self, shape, dtype, repeats):
+        self.shape = shape
+        zero = dataclasses.replace(shape, dense_layers=0)
+        self.matrices = shape.parameters - zero.parameters
+
+    def decode(self, batch, context):
+        head = self.shape.vocab * self.shape.d_model
+        traffic = 4 * (head + self.matrices + self.shape.cache_elements * batch * context)
+        return START.iteration + self.shape.layers * START.layer + traffic / self.BANDWIDTH
+
+    def prefill(self, prompt):
+        products = 2 * self.matrices * prompt / self.PRODUCTS
+        width = 2 * self.shape.layers * self.shape.heads * self.shape.head_dim
+        return (
+            START.iteration + self.shape.layers * START.layer + products + width * prompt**2 / self.ATTENTION
+        )
+
+
+def test_rates_of_layers_are_found_beside_launches_head_and_host(monkeypatch):
+    monkeypatch.setattr(layers, "Stack", TimedStack)
+    found = {each.name: each.value for each in layers.layers(NARROW, TINY, jnp.dtype("float32"), START)}
+    read = NARROW.parameters - NARROW.vocab * NARROW.d_model  # the embedding is looked up
+    short = 32 * NARROW.cache_elements  # is read beside them
+    assert found["model_read"] == pytest.approx(TimedStack.BANDWIDTH * read / (read + short), rel=0.01)
+    assert found["layer_cache_read"] == pytest.approx(TimedStack.BANDWIDTH)
+    assert found["layer_product"] == pytest.approx(TimedStack.PRODUCTS)
+    assert found["layer_attention"] == pytest.approx(TimedStack.ATTENTION)
+
+
+def test_layers_that_only_route_are_measured_as_wide_as_the_experts_of_one_token():
+    mixture = dataclasses.replace(NARROW, dense_layers=0, moe_layers=2, top_k=2, expert_dim=8, n_experts=4)
+    assert layers.dense(mixture, 3).ffn_dim == 16
+    assert layers.dense(mixture, 3).layers == 3
 
 
 def test_without_a_catalogue_entry_the_best_figure_is_the_peak():

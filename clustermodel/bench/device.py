@@ -12,7 +12,9 @@ import jax.numpy as jnp
 
 from clustermodel import __version__
 from clustermodel.bench import links, rates
+from clustermodel.bench.decoder import Shape, scaled, shape_of
 from clustermodel.bench.energy import AbstractMeter, Reading, find_meter, measure
+from clustermodel.bench.layers import default_scale, layers
 from clustermodel.bench.machine import machine
 from clustermodel.bench.rates import KINDS, Measured, Sizes
 from clustermodel.bench.self_calibration import Peaks, calibrated, coefficients, peaks
@@ -25,6 +27,8 @@ from clustermodel.specs import Accelerator
 _WINDOW, _WINDOWS = 30.0, 3  # s of power measurement for each activity, and how often
 _QUICK_WINDOW = 5.0  # s; the counter's refresh is 2 % of it
 _VENDOR = "NVIDIA "
+MODEL = "llama-3.1-8b"
+"""Model whose layers are run by default, scaled down where the machine needs it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +75,17 @@ def find_accelerator(catalog: Catalog, name: str | None) -> Entry[Accelerator] |
 
 
 def run(
-    accelerator: Entry[Accelerator] | None, sizes: Sizes, meter: AbstractMeter | None, quick: bool
+    accelerator: Entry[Accelerator] | None,
+    sizes: Sizes,
+    shape: Shape,
+    meter: AbstractMeter | None = None,
+    quick: bool = True,
 ) -> Bench:
-    """Measure everything; power only where there is a meter."""
-    dtype = serving_type()
-    figures = list(_figures(sizes, dtype))
+    """Measure everything, layers at the widths of `shape`; power only where there is a meter."""
+    dtype, start = serving_type(), startup(sizes.repeats)
+    figures = [*_figures(sizes, dtype), *layers(shape, sizes, dtype, start)]
     readings = {} if meter is None else dict(_power(meter, sizes, quick))
-    return Bench(accelerator, figures, startup(sizes.repeats), readings, KINDS[jnp.dtype(dtype).name])
+    return Bench(accelerator, figures, start, readings, KINDS[jnp.dtype(dtype).name])
 
 
 def _figures(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
@@ -114,24 +122,23 @@ def bench_device(
     calibration_out: Path | None = None,
 ) -> dict[str, Any]:
     """Measure this machine; `calibration_out` gets a table that `--calibration` of every question reads."""
-    found = run(find_accelerator(catalog, accelerator), rates.sizes(quick), find_meter(), quick)
+    whole = shape_of(catalog.entry("models", MODEL))
+    shape, part = scaled(whole, default_scale(whole)), find_accelerator(catalog, accelerator)
+    found = run(part, rates.sizes(quick), shape, find_meter(), quick)
     if calibration_out is not None:
         calibration_out.write_text(calibration_text(catalog, found), encoding="utf-8")
     return answer(catalog, found)
 
 
 def calibration_text(catalog: Catalog, bench: Bench) -> str:
-    """The calibration as TOML: coefficients, and the power floors where they were measured."""
+    """The calibration as TOML; watts stay in the answer, for power has coefficients of its own (see `power`)."""
     device = machine()
     notes = {
         "title": f"measured on {device['device']}, {bench.kind}",
         "source": f"clustermodel bench device {__version__}, jax {device['jax']}",
         "date": datetime.date.today().isoformat(),
     }
-    text = written(bench.table(catalog), notes)
-    if "awake" in bench.readings:
-        text += f"\n[power]\nstalled = {bench.readings['awake'].watts:.1f}  # W, context loaded, no work\n"
-    return text
+    return written(bench.table(catalog), notes)
 
 
 def answer(catalog: Catalog, bench: Bench) -> dict[str, Any]:

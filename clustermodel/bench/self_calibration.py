@@ -19,8 +19,16 @@ from clustermodel.catalog import Entry
 from clustermodel.physics.deployment import Formats
 from clustermodel.specs import Accelerator, Chassis, MemoryTier, System, tiers
 
-BANDWIDTH = ("copy", "read", "weight_read", "expert_read", "decode_attention")
-ARITHMETIC = ("product", "prefill_attention", "expert_product")
+BANDWIDTH = (
+    "copy",
+    "read",
+    "weight_read",
+    "expert_read",
+    "decode_attention",
+    "model_read",
+    "layer_cache_read",
+)
+ARITHMETIC = ("product", "prefill_attention", "expert_product", "layer_product", "layer_attention")
 HOST_LINK = ("host_to_accelerator", "accelerator_to_host")
 LINK = ("all_reduce", "all_to_all")
 _MOST, _LEAST = 1 - 1e-3, 1e-3  # a share stays inside (0, 1); a count or a time above 0
@@ -75,17 +83,25 @@ def _best(figures: Sequence[Measured], names: Sequence[str]) -> float:
     return max((each.value for each in figures if each.name in names), default=0.0)
 
 
+def _first(figures: Sequence[Measured], *names: str) -> float:
+    """The best figure of the first of `names` that was measured."""
+    return next((value for value in (_best(figures, [name]) for name in names) if value), 0.0)
+
+
 def coefficients(figures: Sequence[Measured], start: Startup, peaks: Peaks, kind: str) -> dict[str, float]:
-    """Natural values of every coefficient that was measured, arithmetic in numbers of `kind`."""
+    """Natural values of every coefficient that was measured, arithmetic in numbers of `kind`.
+
+    What layers reach counts before what an operation alone reaches; routed experts are measured alone only.
+    """
     of_kind = [each for each in figures if each.kind == kind]
     arithmetic = peaks.arithmetic.get(kind, 0.0)
     shares = {
-        "weight_read": (_best(of_kind, ["weight_read"]), peaks.bandwidth),
+        "weight_read": (_first(of_kind, "model_read", "weight_read"), peaks.bandwidth),
         "expert_read": (_best(of_kind, ["expert_read"]), peaks.bandwidth),
-        "cache_read": (_best(of_kind, ["decode_attention"]), peaks.bandwidth),
-        "dense_math": (_best(of_kind, ["product"]), arithmetic),
+        "cache_read": (_first(of_kind, "layer_cache_read", "decode_attention"), peaks.bandwidth),
+        "dense_math": (_first(of_kind, "layer_product", "product"), arithmetic),
         "expert_math": (_best(of_kind, ["expert_product"]), arithmetic),
-        "attention_math": (_best(of_kind, ["prefill_attention"]), arithmetic),
+        "attention_math": (_first(of_kind, "layer_attention", "prefill_attention"), arithmetic),
         "link_share": (_best(figures, LINK), peaks.link),
     }
     found = {

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,15 @@ from clustermodel.bench.decoder import (
     shape_of,
     step,
 )
-from clustermodel.bench.device import Bench, find_accelerator, run, serving_type
+from clustermodel.bench.device import MODEL, Bench, find_accelerator, run, serving_type
 from clustermodel.bench.energy import AbstractMeter, find_meter, measure
 from clustermodel.bench.forecast import Point, forecast
+from clustermodel.bench.layers import default_scale
 from clustermodel.bench.machine import machine, seconds
 from clustermodel.calibration.effects import CoefficientTable, load_table
 from clustermodel.catalog import Catalog, ConfigError
 
-_MODEL = "llama-3.1-8b"
 _SEED = 0
-_PARAMETERS_ON_CPU = 3e7  # a processor runs a model of about so many parameters in milliseconds
 _CHECKED = 16  # tokens of the sequences that decode and full forward are compared on
 _WINDOW = 5.0  # s of power measurement at each point
 
@@ -125,7 +123,7 @@ class Serving:
 def bench_serve(
     catalog: Catalog,
     *,
-    model: str = _MODEL,
+    model: str = MODEL,
     scale: int | None = None,
     quick: bool = False,
     accelerator: str | None = None,
@@ -136,13 +134,20 @@ def bench_serve(
 ) -> dict[str, Any]:
     """Run a model of the catalogue here; `changes` are fields of `Sweep`.
 
-    The machine's peaks are `measured`, or found first, quickly; so are its coefficients without a `calibration`.
+    The machine's peaks are `measured`, or found first; so are its coefficients without a `calibration`. Coefficients
+    are shares of peaks: where the catalogue has none, those of another run are shares of something else.
     """
     whole = shape_of(catalog.entry("models", model))
     factor = scale or default_scale(whole)
     part = find_accelerator(catalog, accelerator)
-    bench = measured or run(part, rates.sizes(quick=True), None, quick=True)
-    decoder = random_decoder(scaled(whole, factor), serving_type(), group=changes.get("group"))
+    shape = scaled(whole, factor)
+    if calibration and part is None and measured is None:
+        raise ConfigError(
+            "--calibration needs an accelerator of the catalogue, whose peaks its shares are of; "
+            "name one with --accelerator, or leave --calibration out and this run measures its own"
+        )
+    bench = measured or run(part, rates.sizes(quick), shape)
+    decoder = random_decoder(shape, serving_type(), group=changes.get("group"))
     serving = Serving(decoder, dataclasses.replace(sweep or sweep_of(quick), **changes), find_meter())
     after = load_table(catalog, calibration) if calibration else bench.table(catalog)
     points = list(_points(serving, bench, (load_table(catalog), after)))
@@ -161,16 +166,6 @@ def bench_serve(
         "decode_against_forward": serving.disagreement(),
         "points": points,
     }
-
-
-def default_scale(shape: Shape) -> int:
-    """1 on an accelerator; on a processor the least scale that leaves a small model."""
-    if jax.default_backend() != "cpu":
-        return 1
-    most = math.ceil((shape.parameters / _PARAMETERS_ON_CPU) ** 0.5)
-    return next(
-        f for f in range(1, most + 1) if f == most or scaled(shape, f).parameters <= _PARAMETERS_ON_CPU
-    )
 
 
 def _points(
