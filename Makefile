@@ -37,6 +37,8 @@ pytest: $(TEST)
 
 bench: $(CORE)
 	$(BIN)/clustermodel bench model --out benchmarks/results/model-cpu.json
+	$(BIN)/clustermodel bench device --out benchmarks/results/device-cpu.json
+	$(BIN)/clustermodel bench serve --out benchmarks/results/serve-cpu.json
 
 readme: $(TEST)
 	$(BIN)/python tests/readme.py

@@ -26,7 +26,11 @@ _GROUP = Option(
     "group", read.whole, "N", "layers that one compiled body scans over; 1 unrolls all", "all alike ones"
 )
 _CALIBRATION = Option(
-    "calibration", read.path, "FILE.toml", "coefficients of `bench device`", "measured first, quickly"
+    "calibration",
+    read.path,
+    "FILE.toml",
+    "coefficients of `bench device`, for a catalogue accelerator",
+    "measured first",
 )
 
 
@@ -47,7 +51,7 @@ def device(ask: Ask) -> Answer:
 def serve(ask: Ask) -> Answer:
     """A real transformer with random weights prefills and decodes here, beside the model's prediction of it.
 
-    Example: clustermodel bench serve --model mixtral-8x7b --calibration my-machine.toml
+    Example: clustermodel bench serve --model mixtral-8x7b --quick
     """
     from clustermodel.bench.serve import bench_serve
 
