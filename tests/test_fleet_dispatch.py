@@ -19,7 +19,8 @@ from clustermodel.fleet.dispatch import (
 )
 from clustermodel.fleet.highs import solve
 from clustermodel.fleet.monolith import monolith
-from clustermodel.fleet.oracles import HighsOracle, InteriorPointOracle
+from clustermodel.fleet.oracles import InteriorPointOracle
+from clustermodel.fleet.simplex import HighsOracle
 from clustermodel.fleet.two_stage import two_stage
 
 ROUNDING = 1e-9  # relative: what exact arithmetic would not need

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from clustermodel.fleet import FleetProblem
 from clustermodel.fleet.benders import Benders, Effort
-from clustermodel.fleet.oracles import HighsOracle
 from clustermodel.fleet.risk import risk_cost, tail_weights
 from clustermodel.fleet.sample import bisected, everything, grouped
+from clustermodel.fleet.simplex import HighsOracle
 from clustermodel.fleet.two_stage import two_stage
 
 SMALL = [key for key in OPTIMA if key[3] == 1]

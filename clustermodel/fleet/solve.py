@@ -16,7 +16,8 @@ from clustermodel.fleet.highs import Answer, LinearProgram, Status, highs_model,
 from clustermodel.fleet.highs import solve as solve_program
 from clustermodel.fleet.integers import BOX_GAP, ROUNDING_TOLERANCE, WholeSystems
 from clustermodel.fleet.monolith import monolith, prices
-from clustermodel.fleet.oracles import AbstractOracle, HighsOracle, InteriorPointOracle
+from clustermodel.fleet.oracles import AbstractOracle, InteriorPointOracle
+from clustermodel.fleet.simplex import HighsOracle
 from clustermodel.fleet.solution import Progress, Solution, relative_gap
 from clustermodel.fleet.two_stage import TwoStage
 
