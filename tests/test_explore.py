@@ -5,10 +5,10 @@ import http.client
 import json
 import re
 import shutil
-import statistics
 import threading
 import time
 import tomllib
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from clustermodel.catalog import ConfigError, load_catalog
 from clustermodel.cli.main import app
+from clustermodel.explore.answer import changed
 from clustermodel.explore.state import SLIDERS, overrides, read_state, start_values
 
 pytest.importorskip("matplotlib")
@@ -30,14 +31,13 @@ def catalog():
     return load_catalog()
 
 
-@pytest.fixture(scope="module")
-def address(catalog):
-    """The explorer on a free port, compiled, and stopped when the last test of the file is done."""
+@contextlib.contextmanager
+def served(catalog):
+    """The explorer on a free port until the end of the block."""
     from clustermodel.explore.app import application
-    from clustermodel.explore.serve import bound, warm
+    from clustermodel.explore.serve import bound
 
     listening = bound(0)
-    warm(catalog)
     server = uvicorn.Server(uvicorn.Config(application(catalog), log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
@@ -48,12 +48,30 @@ def address(catalog):
     thread.join()
 
 
+@pytest.fixture(scope="module")
+def address(catalog):
+    """The explorer, compiled, for all tests of the file."""
+    from clustermodel.explore.serve import warm
+
+    warm(catalog)
+    with served(catalog) as name:
+        yield name
+
+
 def fetch(address, path, host="127.0.0.1"):
     connection = http.client.HTTPConnection(*address, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"Host": host})
         reply = connection.getresponse()
         return reply.status, reply.headers, reply.read().decode()
+
+
+def written(state):
+    """The state of a file as options of a command, for a JSON answer."""
+    kept = tomllib.loads(state)
+    sets = [word for target, value in kept.pop("set", {}).items() for word in ("--set", f"{target}={value}")]
+    named = [word for name, value in kept.items() for word in (f"--{name}", str(value))]
+    return [*named, *sets, "--format", "json", "--quiet"]
 
 
 def price_in(text):
@@ -127,6 +145,49 @@ def test_a_file_of_options_that_is_none_is_refused(tmp_path):
         done = CliRunner().invoke(app, ["cost", f"@{path}"])
         assert done.exit_code == 2
         assert "state.toml" in done.output
+
+
+def test_a_slider_changes_its_own_entry_and_leaves_what_others_have_read(catalog):
+    model, wacc = (
+        catalog.entry("models", "llama-3.1-70b"),
+        float(catalog.entry("prices", "ownership").spec.wacc),
+    )
+    mine = changed(catalog, read_state(catalog, {"wacc": "0.125"}))
+    assert mine.entry("models", "llama-3.1-70b") is model
+    assert float(mine.entry("prices", "ownership").spec.wacc) == pytest.approx(0.125)
+    assert float(catalog.entry("prices", "ownership").spec.wacc) == pytest.approx(wacc)
+    faster = changed(catalog, read_state(catalog, {"bandwidth": "2"})).entry("systems", "hgx-b200").spec
+    before = catalog.entry("systems", "hgx-b200").spec
+    assert faster.accelerator.hbm_bandwidth == pytest.approx(2 * before.accelerator.hbm_bandwidth)
+
+
+def test_the_chart_is_of_the_point_whose_price_is_shown(address):
+    query = "wacc=0.2&price=2"
+    hour = json.loads(
+        CliRunner().invoke(app, ["cost", *written(fetch(address, f"/state.toml?{query}")[2])]).stdout
+    )["usd_per_accelerator_hour"]
+    status, _, text = fetch(address, f"/money?{query}")
+    assert status == 200
+    assert float(re.findall(r'data-number="([^"]+)"', text)[-1]) == pytest.approx(hour)
+
+
+def test_the_first_page_holds_the_answer_before_any_script_runs(address):
+    _, _, page = fetch(address, "/?utilisation=0.5")
+    assert price_in(page) == pytest.approx(price_in(fetch(address, "/price?utilisation=0.5")[2]))
+    assert page.index("per million tokens") < page.index("<svg ")
+
+
+def test_a_hostile_name_of_an_own_model_stays_text(catalog, tmp_path):
+    hostile = "<script>alert('x')<"
+    (tmp_path / "models").mkdir()
+    own = tmp_path / "models" / f"{hostile}.toml"
+    own.write_text(catalog.paths("models")["llama-3.1-70b"].read_text(encoding="utf-8"), encoding="utf-8")
+    with served(load_catalog([tmp_path])) as name:
+        for part in ("/", "/price", "/money", "/curves", "/matching"):
+            status, _, text = fetch(name, f"{part}?{urlencode({'model': hostile})}")
+            assert status == 200
+            assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in fetch(name, "/")[2]
 
 
 def test_the_address_of_an_answer_is_its_state(address):
@@ -203,21 +264,18 @@ def page(browser):
 def test_dragging_a_slider_changes_the_number_the_charts_and_the_address(page, address):
     home = f"http://127.0.0.1:{address[1]}/"
     page.goto(home)
-    page.wait_for_selector("#curves svg")
-    before = price_in(page.inner_text("#answer"))
-    spent = []
+    page.wait_for_selector("#part-curves svg")
+    before, drawn = price_in(page.inner_text("#part-price")), page.inner_html("#part-money")
     for key in ["Home", *["ArrowRight"] * 4]:
-        shown = page.inner_text("#answer .answer")
-        start = time.perf_counter()
+        shown = page.inner_text("#part-price .answer")
         page.press("#utilisation", key)
         page.wait_for_function(
-            "shown => document.querySelector('#answer .answer').innerText != shown", arg=shown
+            "shown => document.querySelector('#part-price .answer').innerText != shown", arg=shown
         )
-        spent.append(time.perf_counter() - start)
-    assert price_in(page.inner_text("#answer")) > 5 * before
+    page.wait_for_function("drawn => document.getElementById('part-money').innerHTML != drawn", arg=drawn)
+    assert price_in(page.inner_text("#part-price")) > 5 * before
     assert page.inner_text("#value-utilisation") == "0.09"
     page.wait_for_url("**utilisation=0.09**")
-    print(f"slider to number: median {statistics.median(spent) * 1e3:.0f} ms")
     with page.expect_download() as download:
         page.click("#download")
     saved = tomllib.loads(download.value.path().read_text(encoding="utf-8"))

@@ -55,21 +55,30 @@ class Catalog:
 
     folders: tuple[Path, ...] = (CONFIGS,)
     overrides: tuple[Override, ...] = ()
+    _memory: dict[tuple[str, Any], Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """What the files say, whatever the overrides."""
 
-    @cached_property
+    @property
     def sources(self) -> Mapping[str, Mapping[str, Any]]:
         """Every source that a number may name."""
-        files = [folder / "sources.toml" for folder in reversed(self.folders)]
-        tables = [_read.read_toml(path) for path in files if path.exists()]
-        own = {
-            USER: {"title": "set by the user"},
-            HUGGING_FACE: {"title": "Hugging Face config.json given by the user"},
-        }
-        return own | {key: row for table in tables for key, row in table.items()}
+        if ("sources", "") not in self._memory:
+            files = [folder / "sources.toml" for folder in reversed(self.folders)]
+            tables = [_read.read_toml(path) for path in files if path.exists()]
+            own = {
+                USER: {"title": "set by the user"},
+                HUGGING_FACE: {"title": "Hugging Face config.json given by the user"},
+            }
+            self._memory["sources", ""] = own | {key: row for table in tables for key, row in table.items()}
+        return self._memory["sources", ""]
 
     @cached_property
-    def _memory(self) -> dict[tuple[str, Any], Any]:
+    def _own(self) -> dict[tuple[str, Any], Any]:
+        """Entries that an override may have changed."""
         return {}
+
+    def changed(self, overrides: Iterable[Override]) -> "Catalog":
+        """The catalogue with more numbers of the user's own; it shares the files that either has read."""
+        return dataclasses.replace(self, overrides=(*self.overrides, *overrides))
 
     def paths(self, folder: str) -> dict[str, Path]:
         """Slug -> file of one kind, sorted by slug; lists of quotes in prices/ count as kind "quotes"."""
@@ -116,9 +125,12 @@ class Catalog:
     def entry(self, folder: str, name: str) -> Entry[Any]:
         """Read one entry by slug, display name or alias."""
         slug = self.slug(folder, name)
-        if ("entry", (folder, slug)) not in self._memory:
-            self._memory["entry", (folder, slug)] = self._read(KINDS[folder], slug)
-        return self._memory["entry", (folder, slug)]
+        parts = (folder, "accelerators") if folder == "systems" else (folder,)
+        overridden = any(override.kind.folder in parts for override in self.overrides)
+        memory = self._own if overridden else self._memory
+        if ("entry", (folder, slug)) not in memory:
+            memory["entry", (folder, slug)] = self._read(KINDS[folder], slug)
+        return memory["entry", (folder, slug)]
 
     def find(self, name: str) -> Entry[Any]:
         """An entry by "kind/name", or by name alone where only one kind has it."""

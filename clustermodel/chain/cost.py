@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 
 from clustermodel import __version__
@@ -22,6 +23,7 @@ from clustermodel.serving.phases import Phases
 from clustermodel.serving.resources import resources
 
 SCHEMA = 1
+_owed = jax.jit(resources)
 
 
 def cost(catalog: Catalog, question: Question) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
     """The same without what the ranges of the inputs do to the price, which takes most of the time."""
     point = choice.evaluation.point
     n = int(np.prod(choice.shape[:3]))
-    owed = resources(point)
+    owed = _owed(point)
     resource_time = {f.name: float(getattr(owed, f.name)) for f in dataclasses.fields(owed)}
     found = {
         "kind": "cost",

@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
+from clustermodel._types import Scalar
 from clustermodel.chain.setup import Setup, limits
 from clustermodel.physics.step import StepTime
 from clustermodel.serving.memory import MemoryUse
@@ -13,6 +15,11 @@ from clustermodel.serving.pools import PoolsPoint
 from clustermodel.serving.steady import ServingPoint
 
 GB, MS = 1e9, 1e3
+_SUMS, _LINKS, _REST = (
+    ("dense", "experts", "head", "attention"),
+    ("all_reduce", "all_to_all", "pipeline"),
+    ("launch", "host"),
+)
 
 
 def speed(
@@ -57,19 +64,17 @@ def _percentiles(latency: Latency, setup: Setup) -> dict[str, Any]:
 
 def step_ms(step: StepTime, decode: Any) -> dict[str, float]:
     """Where `decode` seconds of iterations go (ms), operation by operation; sums to them."""
-    share = float(decode / step.total)
-    parts = {
-        "dense": step.dense.total,
-        "experts": step.experts.total,
-        "head": step.head.total,
-        "attention": step.attention.total,
-        "all_reduce": step.communication.all_reduce,
-        "all_to_all": step.communication.all_to_all,
-        "pipeline": step.communication.pipeline,
-        "launch": step.launch,
-        "host": step.host,
-    }
-    return {name: float(part) * share * MS for name, part in parts.items()}
+    parts, total = _operations(step)
+    share = float(decode / total)
+    return {name: float(parts[name]) * share * MS for name in (*_SUMS, *_LINKS, *_REST)}
+
+
+@jax.jit
+def _operations(step: StepTime) -> tuple[dict[str, Scalar], Scalar]:
+    """Seconds of each operation of an iteration, and of all of it."""
+    sums = {name: getattr(step, name).total for name in _SUMS}
+    sums |= {name: getattr(step.communication, name) for name in _LINKS}
+    return sums | {name: getattr(step, name) for name in _REST}, step.total
 
 
 def memory_fields(setup: Setup, memory: MemoryUse, sequences: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """From a state of the explorer to what its page shows, through the same chain as every command."""
 
 import dataclasses
-import threading
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clustermodel import chain
@@ -13,14 +14,16 @@ from clustermodel.chain.setup import set_up
 from clustermodel.design.breakeven import matching_price, price_per_token
 from clustermodel.explore.state import State, overrides
 from clustermodel.report.charts import Chart
-from clustermodel.report.charts.frontier import frontier
+from clustermodel.report.charts.frontier import price_against_speed
 from clustermodel.report.charts.operating import money
 from clustermodel.report.figures import usd
 from clustermodel.report.headlines import Headline, headline
 from clustermodel.units import MILLION
 
-TURN = threading.Lock()
-"""One answer at a time: charts are drawn with settings that threads share."""
+PARTS = ("price", "money", "curves", "matching")
+"""Parts of the page, in the order in which they are asked for."""
+_KEPT = 8
+"""Operating points that are kept: the chart is of the one whose number is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,48 +35,58 @@ class Shown:
     reason: str = ""
 
 
-def price(catalog: Catalog, state: State) -> Shown:
-    """What a million tokens cost, which wall sets that, and where the money goes."""
-    return _shown(lambda: _price(changed(catalog, state), state))
+class Answers:
+    """What the page shows of each state, over one catalogue."""
+
+    def __init__(self, catalog: Catalog):
+        self.catalog = catalog
+        self._point = functools.lru_cache(_KEPT)(functools.partial(point, catalog))
+
+    def price(self, state: State) -> Shown:
+        """What a million tokens cost, and which wall sets that."""
+        return _shown(lambda: Shown(headline(self._point(state))))
+
+    def money(self, state: State) -> Shown:
+        """Where the money goes; the price says why there may be none."""
+        found = _shown(lambda: Shown(chart=money([self._point(state)])))
+        return dataclasses.replace(found, reason="")
+
+    def curves(self, state: State) -> Shown:
+        """Price against speed for both systems, whatever the target."""
+        return _shown(lambda: _curves(changed(self.catalog, state), state))
+
+    def matching(self, state: State) -> Shown:
+        """The price at which the first system would match the second."""
+        if not state.against or state.against == state.system:
+            return Shown(reason="choose another system to compare with")
+        return _shown(lambda: _matching(changed(self.catalog, state), state))
 
 
-def curves(catalog: Catalog, state: State) -> Shown:
-    """Price against speed for both systems, whatever the target."""
-    return _shown(lambda: _curves(changed(catalog, state), state))
-
-
-def matching(catalog: Catalog, state: State) -> Shown:
-    """The price at which the first system would match the second."""
-    if not state.against or state.against == state.system:
-        return Shown(reason="choose another system to compare with")
-    return _shown(lambda: _matching(changed(catalog, state), state))
+def point(catalog: Catalog, state: State) -> Mapping[str, Any]:
+    """The operating point that `cost` answers with."""
+    mine = changed(catalog, state)
+    setup = set_up(mine, question(state))
+    return operating_point(mine, setup, choose(setup))
 
 
 def changed(catalog: Catalog, state: State) -> Catalog:
     """The catalogue with the state's sliders in it."""
     texts = [f"{target}={value}" for target, value in overrides(catalog, state).items()]
-    return Catalog(catalog.folders, (*catalog.overrides, *map(parse_override, texts)))
+    return catalog.changed(map(parse_override, texts))
 
 
-def _shown(answer: Any) -> Shown:
-    with TURN:
-        try:
-            return answer()
-        except InfeasibleError as error:
-            return Shown(reason=str(error))
-
-
-def _price(catalog: Catalog, state: State) -> Shown:
-    setup = set_up(catalog, question(state))
-    found = operating_point(catalog, setup, choose(setup))
-    return Shown(headline(found), money([found]))
+def _shown(answer: Callable[[], Shown]) -> Shown:
+    try:
+        return answer()
+    except InfeasibleError as error:
+        return Shown(reason=str(error))
 
 
 def _curves(catalog: Catalog, state: State) -> Shown:
     systems = list(dict.fromkeys(filter(None, (state.system, state.against))))
     free = dataclasses.replace(question(state), max_tpot_ms=None)
-    found = chain.frontier(catalog, free, systems)
-    return Shown(headline(found), next(frontier(found)))
+    points = chain.frontier(catalog, free, systems)["points"]
+    return Shown(chart=price_against_speed([each for each in points if "reason" not in each]))
 
 
 def _matching(catalog: Catalog, state: State) -> Shown:

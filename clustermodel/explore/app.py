@@ -1,9 +1,10 @@
-"""The pages of the explorer: a form, the parts of its answer, and its state as a file. Nothing is kept here."""
+"""The pages of the explorer: a form, the parts of its answer, and its state as a file. The address is the state."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Template
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -13,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from clustermodel.catalog import Catalog, ConfigError
-from clustermodel.explore import answer
+from clustermodel.explore.answer import PARTS, Answers
 from clustermodel.explore.state import FORMATS, SLIDERS, State, read_state, start_values, toml
 from clustermodel.report.page import environment
 
@@ -27,6 +28,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _MOST_CHARACTERS = 2_000
+_AT_ONCE = ("price", "money")
+"""Parts that are on the page before its script runs."""
 
 Page = Callable[[Request], Response]
 
@@ -36,9 +39,7 @@ def application(catalog: Catalog) -> Starlette:
     pages = Pages(catalog)
     routes = [
         Route("/", pages.whole),
-        Route("/price", pages.part(answer.price)),
-        Route("/curves", pages.part(answer.curves)),
-        Route("/matching", pages.part(answer.matching)),
+        *(Route(f"/{name}", pages.part(name)) for name in PARTS),
         Route("/state.toml", pages.file),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
@@ -50,43 +51,35 @@ class Pages:
     """The responses of the explorer over one catalogue."""
 
     def __init__(self, catalog: Catalog):
-        self._catalog = catalog
+        self._catalog, self._answers = catalog, Answers(catalog)
         self._names = {folder: list(catalog.paths(folder)) for folder in ("systems", "models", "workloads")}
 
     def whole(self, request: Request) -> Response:
-        """The page of a state; of the first one where the address is wrong, with the reason."""
+        """The page of a state with its answer; of the first state where the address is wrong, and why."""
         try:
             state, problem = self._state(request), ""
         except ConfigError as error:
             state, problem = read_state(self._catalog, {}), str(error)
-        text = _template("page.html").render(
-            state=state, problem=problem, names=self._names, formats=FORMATS, sliders=SLIDERS,
-            starts=start_values(self._catalog), first=answer.price(self._catalog, state),
+        shown = {} if problem else {name: getattr(self._answers, name)(state) for name in _AT_ONCE}
+        text = _rendered(
+            "page.html", state=state, problem=problem, names=self._names, formats=FORMATS, sliders=SLIDERS,
+            starts=start_values(self._catalog), shown=shown,
         )  # fmt: skip
         return HTMLResponse(text, 422 if problem else 200, _HEADERS)
 
-    def part(self, made: Callable[[Catalog, State], answer.Shown]) -> Page:
-        """One part of the answer, to be put in its place; with the price go the address and the sliders' numbers."""
+    def part(self, name: str) -> Page:
+        """One part of the answer, to be put in its place; it says which state it is of."""
+        answered = getattr(self._answers, name)
 
         def respond(request: Request) -> Response:
+            start = time.perf_counter()
             try:
                 state = self._state(request)
-                shown = made(self._catalog, state)
+                text = _rendered("part.html", name=name, shown=answered(state))
             except ConfigError as error:
-                text = _template("problem.html").render(problem=str(error))
-                return HTMLResponse(text, 422, _HEADERS)
-            leads = made is answer.price
-            name = made.__name__
-            text = _template("part.html").render(
-                name=name,
-                shown=shown,
-                state=state,
-                leads=leads,
-                sliders=SLIDERS,
-                starts=start_values(self._catalog),
-            )
-            more = {"Content-Location": f"/?{state.query}"} if leads else {}
-            return HTMLResponse(text, 200, _HEADERS | more)
+                return HTMLResponse(_rendered("problem.html", problem=str(error)), 422, _HEADERS)
+            spent = {"Server-Timing": f"{name};dur={1e3 * (time.perf_counter() - start):.1f}"}
+            return HTMLResponse(text, 200, _HEADERS | spent | {"Content-Location": f"/?{state.query}"})
 
         return respond
 
@@ -105,5 +98,5 @@ class Pages:
         return read_state(self._catalog, dict(request.query_params))
 
 
-def _template(name: str) -> Template:
-    return environment(Path(__file__).parent / "templates").get_template(name)
+def _rendered(page: str, **values: Any) -> str:
+    return environment(Path(__file__).parent / "templates").get_template(page).render(values)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import uvicorn
 
 from clustermodel.catalog import Catalog, ConfigError
-from clustermodel.explore import answer
+from clustermodel.explore.answer import PARTS, Answers
 from clustermodel.explore.app import HOST, application
 from clustermodel.explore.state import read_state
 
@@ -26,9 +26,9 @@ def serve(catalog: Catalog, port: int, say: Callable[[str], None]) -> str:
 
 def warm(catalog: Catalog) -> None:
     """Answer the first page once, so that no slider waits for a compiler."""
-    state = read_state(catalog, {})
-    for part in (answer.price, answer.curves, answer.matching):
-        part(catalog, state)
+    state, answers = read_state(catalog, {}), Answers(catalog)
+    for part in PARTS:
+        getattr(answers, part)(state)
 
 
 def bound(port: int) -> socket.socket:

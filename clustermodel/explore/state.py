@@ -42,7 +42,7 @@ _CLOSE = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """One setting of every control; `numbers` holds the sliders that were moved away from the catalogue."""
+    """One setting of every control; `moved` holds the sliders that stand elsewhere than the catalogue."""
 
     system: str
     against: str
@@ -50,7 +50,12 @@ class State:
     workload: str
     precision: str
     max_tpot_ms: float | None
-    numbers: Mapping[str, float]
+    moved: tuple[tuple[str, float], ...]
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The number of each slider that was moved."""
+        return dict(self.moved)
 
     @property
     def query(self) -> str:
@@ -78,13 +83,13 @@ def read_state(catalog: Catalog, given: Mapping[str, str]) -> State:
     limit = given.get("max_tpot_ms", "50").strip()
     target = _number("max_tpot_ms", limit, 1.0, _MOST_MS) if limit else None
     starts = start_values(catalog)
-    moved = {}
+    moved = []
     for slider in SLIDERS:
         if slider.name in given:
             value = _number(slider.name, given[slider.name], slider.low, slider.high)
             if not math.isclose(value, starts[slider.name], rel_tol=_CLOSE):
-                moved[slider.name] = value
-    return State(**names, precision=precision, max_tpot_ms=target, numbers=moved)
+                moved.append((slider.name, value))
+    return State(**names, precision=precision, max_tpot_ms=target, moved=tuple(moved))
 
 
 def start_values(catalog: Catalog) -> dict[str, float]:

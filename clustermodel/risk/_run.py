@@ -82,7 +82,7 @@ def sweep_scenario(
     rows = []
     for value in values:
         override = parse_override(f"scenario/{slug}.{field}={value}")
-        swept = Catalog(catalog.folders, (*catalog.overrides, override))
+        swept = catalog.changed([override])
         rows.append({field: value, "metrics": run_scenario(swept, slug, paths, seed)["metrics"]})
     return rows
 

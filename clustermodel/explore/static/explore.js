@@ -1,48 +1,64 @@
-// Sends the form to the model and puts the parts of its answer in their places.
+// Asks the model about the form and puts the parts of its answer in their places: the number at once, charts after it.
 "use strict";
 
-const PAUSE_MS = 20; // a dragged slider speaks more often than anybody reads
-const REST_MS = 250; // the slower parts follow when the sliders rest: one answer is computed at a time
-const form = document.getElementById("state");
-const busy = document.getElementById("busy");
-let asking = new AbortController();
-let waiting = 0;
+const REST_MS = 200; // charts follow when the sliders rest
+const NUMBER = "price", CHARTS = ["money", "curves", "matching"];
+const form = document.getElementById("state"), busy = document.getElementById("busy");
+let following = false; // whether a number is on its way
+let charts = new AbortController();
 
-/** Asks for a part of the answer; elements that it has for elsewhere replace those of the same id. */
-async function show(part, place, signal) {
-  const query = new URLSearchParams(new FormData(form));
-  const reply = await fetch(`/${part}?${query}`, { signal });
+const place = (part) => document.getElementById(`part-${part}`);
+const question = () => new URLSearchParams(new FormData(form)).toString();
+
+/** Puts one part of the answer to a question in its place; returns the address of its state. */
+async function show(part, asked, signal) {
+  const reply = await fetch(`/${part}?${asked}`, { signal });
   const answer = new DOMParser().parseFromString(await reply.text(), "text/html").body;
-  for (const each of answer.querySelectorAll("[data-elsewhere]")) document.getElementById(each.id).replaceWith(each);
-  document.getElementById(place).replaceChildren(...answer.childNodes);
+  place(part).replaceChildren(...answer.childNodes);
+  place(part).removeAttribute("aria-busy");
   return reply.headers.get("Content-Location");
 }
 
-/** Asks anew, and drops what was asked before. */
-async function update(parts) {
-  asking.abort();
-  const { signal } = (asking = new AbortController());
+/** Asks for the number until it is that of the form, one question at a time; then for the charts. */
+async function follow() {
+  charts.abort();
+  for (const part of CHARTS) place(part).setAttribute("aria-busy", "true");
+  if (following) return;
+  following = true;
   busy.textContent = "computing";
-  try {
-    if (parts.price) {
-      const state = await show("price", "answer", signal);
-      if (state) history.replaceState(null, "", state);
-      await new Promise((rested) => setTimeout(rested, REST_MS));
-      signal.throwIfAborted();
-    }
-    await Promise.all(["curves", "matching"].map((part) => show(part, part, signal)));
-    busy.textContent = "";
-  } catch (error) {
-    if (error.name !== "AbortError") busy.textContent = "no answer: does the program still run?";
-  }
+  let asked, state;
+  while (asked !== question()) state = await show(NUMBER, (asked = question()));
+  following = false;
+  await draw(CHARTS, state);
 }
 
-form.addEventListener("input", () => {
-  clearTimeout(waiting);
-  waiting = setTimeout(update, PAUSE_MS, { price: true });
+/** Charts of the form as it stands, one after the other, and the address and file of its state. */
+async function draw(parts, state) {
+  const { signal } = (charts = new AbortController());
+  if (state) await new Promise((rested) => setTimeout(rested, REST_MS));
+  signal.throwIfAborted();
+  if (state) {
+    history.replaceState(null, "", state);
+    document.getElementById("download").href = state.replace("/", "/state.toml");
+  }
+  for (const part of parts) await show(part, question(), signal);
+  busy.textContent = "";
+}
+
+/** Says what went wrong; a question that was dropped for a newer one is nothing. */
+function tell(error) {
+  if (error.name === "AbortError") return;
+  following = false;
+  busy.textContent = "no answer: does the program still run?";
+}
+
+form.addEventListener("input", ({ target }) => {
+  const written = document.getElementById(`value-${target.id}`);
+  if (written) written.textContent = target.value;
+  follow().catch(tell);
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  update({ price: true });
+  follow().catch(tell);
 });
-update({ price: false });
+draw(CHARTS.slice(1)).catch(tell);

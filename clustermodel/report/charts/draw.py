@@ -1,9 +1,11 @@
 """From the data of a chart to a matplotlib figure, and from there to SVG for both themes or to a file."""
 
+import contextlib
 import functools
 import io
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -25,11 +27,12 @@ _COLORS = {
     color: f"var(--{name})" for name, color in theme.LIGHT.items() if name not in ("ground", "fill", "link")
 }
 FORMATS = ("svg", "png", "pdf")
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def draw(chart: Chart) -> Figure:
     """The chart as a figure of its own; nothing global is touched."""
-    with mpl.rc_context(dict(theme.STYLE)):
+    with _styled():
         size = _height(chart)
         made = Figure(figsize=(_WIDTH, size), layout="constrained")
         _fill(chart, made.subplots())
@@ -42,7 +45,7 @@ def svg(chart: Chart, prefix: str = "") -> str:
     `prefix` goes before every id, so that several pictures can stand in one page.
     """
     text = io.StringIO()
-    with mpl.rc_context(dict(theme.STYLE)):
+    with _styled():
         draw(chart).savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     element = text.getvalue()
     element = element[element.index("<svg") :]
@@ -56,8 +59,15 @@ def svg(chart: Chart, prefix: str = "") -> str:
 
 def save(chart: Chart, path: Path) -> None:
     """Write the picture as SVG, PNG or PDF, by the suffix of the path."""
-    with mpl.rc_context(dict(theme.STYLE)):
+    with _styled():
         draw(chart).savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+@contextlib.contextmanager
+def _styled() -> Iterator[None]:
+    """Our settings of matplotlib; all threads share them, so one draws at a time."""
+    with _ONE_AT_A_TIME, mpl.rc_context(dict(theme.STYLE)):
+        yield
 
 
 @functools.singledispatch
