@@ -215,7 +215,9 @@ def test_a_fan_holds_its_median_between_its_quantiles(risky):
 def test_a_fleet_shows_what_is_ordered_and_that_all_work_is_served(planned):
     found = by_key(planned)
     assert sum(found["orders"].totals) == pytest.approx(sum(row["systems"] for row in planned["purchases"]))
-    assert found["unmet"].totals == pytest.approx([100.0] * len(planned["unmet"]))
+    shares = [share for line in found["unmet"].values for share in line if share is not None]
+    assert shares == pytest.approx([100.0] * len(planned["unmet"]))
+    assert sum(found["served"].totals) == pytest.approx(sum(row["demand"] for row in planned["unmet"]))
 
 
 def test_shadow_prices_are_shown_by_unit_over_the_periods():
@@ -233,8 +235,9 @@ def test_shadow_prices_are_shown_by_unit_over_the_periods():
     ]
     (chart,) = charts({"kind": "fleet", "shadow_prices": rows})
     (curve,) = chart.curves
-    assert (curve.name, curve.x, curve.y) == ("power x", (1.0, 3.0), (3.0, 5.0))
-    assert chart.y.unit == "USD/kW"
+    assert (curve.name, curve.x, curve.y) == ("power x", (1.0, 2.0, 3.0), (3.0, 0.0, 5.0))
+    assert (chart.x.names, chart.y.unit) == (("2026", "2027", "2028"), "USD/kW")
+    assert not charts({"kind": "fleet", "shadow_prices": rows[:1]})  # one number is no course
 
 
 def test_deals_are_ranked_by_billions_a_gigawatt_year():
@@ -263,10 +266,18 @@ def test_a_map_keeps_its_holes_and_its_units():
     assert chart.values[1] == (None, 2.0, 4.0)  # touched 1.0, millions of dollars
 
 
-def test_the_price_that_matches_lies_in_its_range(broken_even):
+def test_the_price_that_matches_stands_between_its_ends_and_beside_the_catalogue(broken_even):
     chart = by_key(broken_even)["breakeven"]
-    assert chart.middle == pytest.approx(0.2)
-    assert (chart.spans[0].low, chart.spans[0].high) == pytest.approx((0.1, 0.4))
+    assert dict(zip(chart.names, chart.totals, strict=True)) == pytest.approx(
+        {
+            "in the catalogue": 3.3,
+            "that matches": 0.2,
+            "that matches, at the least": 0.1,
+            "that matches, at the most": 0.4,
+        }
+    )
+    certain = broken_even | {"price_usd": {"value": 2e5, "low": 2e5, "high": 2e5}}
+    assert by_key(certain)["breakeven"].names == ("in the catalogue", "that matches")
 
 
 def test_every_chart_names_its_axes_units_and_parts_and_says_what_to_see(everything):
@@ -275,6 +286,7 @@ def test_every_chart_names_its_axes_units_and_parts_and_says_what_to_see(everyth
         for chart in charts(answer):
             kinds.add(type(chart))
             axes = [chart.x, chart.y] if isinstance(chart, Curves | Field) else [chart.value]
+            axes += [chart.z] if isinstance(chart, Field) else []
             assert all(axis.label for axis in axes)
             assert any(axis.unit for axis in axes), chart.key
             assert chart.title
@@ -294,8 +306,8 @@ def test_every_chart_is_drawn_with_its_title_units_and_legend_as_text(everything
         text = " ".join("".join(node.itertext()) for node in element.iter())
         axis = chart.y if isinstance(chart, Curves | Field) else chart.value
         assert axis.title in text, key
-        if isinstance(chart, Curves):
-            assert all(curve.name in text for curve in chart.curves)
+        if isinstance(chart, Curves) and len(chart.curves) > 1:
+            assert all((curve.of or curve.name) in text for curve in chart.curves)
         ids = [node.get("id") for node in element.iter() if node.get("id")]
         assert all(name.startswith("1-") for name in ids)
 

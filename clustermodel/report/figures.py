@@ -40,15 +40,47 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if whole else figure(value)
 
 
+def tick(value: float) -> str:
+    """A mark of an axis: `20000 -> "20,000"`, `0.05 -> "0.05"`, `1600000 -> "1.6 M"`."""
+    for scale, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
+        if abs(value) >= scale:
+            return f"{value / scale:.4g}{letter}"
+    return f"{value:,.10g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.3g}"
+
+
 def usd(value: float | None) -> str:
     """Dollars: `0.41234 -> "$0.412"`."""
     text = figure(value)
     return text if text == UNKNOWN else f"${text}"
 
 
+def usd_unit(largest: float) -> tuple[float, str]:
+    """What dollars are divided by on an axis whose largest value this is, and the unit after it."""
+    known = ((1e9, "billion USD"), (1e6, "million USD"), (1e3, "thousand USD"))
+    return next((pair for pair in known if largest >= pair[0]), (1.0, "USD"))
+
+
 def percent(share: float | None) -> str:
     """A share of a whole: `0.4567 -> "46 %"`."""
     return UNKNOWN if share is None else f"{100 * share:.0f} %"
+
+
+LABELS = {
+    "tpot_ms": "time per output token",
+    "ttft_ms": "time to the first token",
+    "output_tok_s_per_accelerator": "output rate of an accelerator",
+    "power_w": "power of a board",
+    "usd_per_mtok": "price of all tokens",
+    "usd_per_mtok_total": "price of all tokens",
+    "usd_per_mtok_input": "price of input tokens",
+    "usd_per_mtok_cached_input": "price of cached input tokens",
+    "usd_per_mtok_output": "price of output tokens",
+}
+
+
+def label(field: str) -> str:
+    """What a field of an answer is, its unit apart."""
+    return LABELS.get(field, words(field))
 
 
 def words(name: str) -> str:

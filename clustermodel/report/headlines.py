@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clustermodel.report.cost import WALLS, layout
-from clustermodel.report.figures import count, figure, percent, usd, words
+from clustermodel.report.figures import count, figure, label, percent, usd, words
 
 Answer = Mapping[str, Any]
 
@@ -27,12 +27,17 @@ def headline(answer: Answer) -> Headline:
 
 def _cost(answer: Answer) -> Headline:
     limit, spread = answer["binding_limit"], (answer.get("uncertainty") or {}).get("usd_per_mtok_total")
-    between = f" Eight of ten measurements lie from {usd(spread[0])} to {usd(spread[1])}." if spread else ""
+    between = (
+        f" Eight of ten measurements would lie between {usd(spread[0])} and {usd(spread[1])}."
+        if spread
+        else ""
+    )
+    wall = "the target" if limit.startswith("slo_") else words(limit)
     board, meter = (figure(answer[f"{name}_w_per_accelerator"]) for name in ("power", "facility"))
     return Headline(
         f"{answer['model']} on {answer['system']} with {answer['engine']}",
         f"{usd(answer['usd_per_mtok_total'])} per million tokens",
-        f"Set by {words(limit)}: {WALLS[limit]}.{between}",
+        f"Set by {wall}: {WALLS[limit]}.{between}",
         (
             ("input", f"{usd(answer['usd_per_mtok_input'])} per million"),
             ("cached input", f"{usd(answer['usd_per_mtok_cached_input'])} per million"),
@@ -117,7 +122,7 @@ def _validate(answer: Answer) -> Headline:
     best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
     return Headline(
         "Predictions against measurements",
-        f"{figure(best['median_abs_pct'])} % median error of {words(best['metric'])}",
+        f"{figure(best['median_abs_pct'])} % median error of {label(best['metric'])}",
         f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
         f"the bias is {figure(best['bias_pct'])} %.",
     )
@@ -126,7 +131,7 @@ def _validate(answer: Answer) -> Headline:
 def _sensitivity(answer: Answer) -> Headline:
     asked, first = answer["inputs"], answer["elasticities"][0]
     return Headline(
-        f"What {words(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
+        f"What {label(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
         f"{words(first['field'])} ({first['entry']})",
         f"Its range moves the answer from {figure(first['low'])} to {figure(first['high'])} times its value.",
     )

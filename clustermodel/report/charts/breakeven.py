@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustermodel.report.charts.data import Axis, Chart, Field, Span, Spans, numbers
+from clustermodel.report.charts.data import Axis, Bars, Chart, Field, Part, numbers
 from clustermodel.report.charts.operating import money, time
-from clustermodel.report.figures import usd, words
+from clustermodel.report.figures import usd, usd_unit, words
 
-_SCALES = ((1e9, "billion USD"), (1e6, "million USD"), (1e3, "thousand USD"), (1.0, "USD"))
-_SHOWN = {
-    "price_usd": ("price that matches", "million USD", 1e6),
-    "cost_ratio": ("cost over the reference's", "1", 1.0),
-}
+_SHOWN = {"price_usd": "price that matches", "cost_ratio": "cost over the reference's"}
+_APART = 1.01
+"""Ratio of the ends of a range from which on they are worth a bar each."""
+_NAMES = {"touched": "share of the memory touched by a step"}
 
 
 def breakeven(answer: Mapping[str, Any]) -> Iterator[Chart]:
@@ -22,21 +21,21 @@ def breakeven(answer: Mapping[str, Any]) -> Iterator[Chart]:
     yield money(both)
 
 
-def matching_price(answer: Mapping[str, Any]) -> Spans:
-    """The range of the price at which the candidate matches, beside what the catalogue says it costs."""
+def matching_price(answer: Mapping[str, Any]) -> Bars:
+    """The price at which the candidate matches, with the ends of its range, beside what the catalogue says."""
     price, candidate = answer["price_usd"], answer["candidate"]["system"]
-    listed = answer.get("catalogue_price_usd")
-    scale, unit = next((pair for pair in _SCALES if (listed or price["value"]) >= pair[0]), _SCALES[-1])
-    spans = [Span("price that matches", price["low"] / scale, price["high"] / scale)]
-    if listed:
-        spans.append(Span("price in the catalogue", *sorted((listed / scale, price["value"] / scale))))
-    return Spans(
+    rows = {"in the catalogue": answer.get("catalogue_price_usd"), "that matches": price["value"]}
+    if price["high"] > _APART * price["low"]:
+        rows |= {"that matches, at the least": price["low"], "that matches, at the most": price["high"]}
+    known = {name: float(value) for name, value in rows.items() if value}
+    scale, unit = usd_unit(max(known.values()))
+    return Bars(
         "breakeven",
         f"The price at which {candidate} matches {answer['reference']['system']}",
         f"{candidate} matches at {usd(price['value'])} a system, {usd(answer['usd_per_mtok'])} per million tokens.",
+        tuple(known),
         Axis("price of a system", unit),
-        price["value"] / scale,
-        tuple(spans),
+        (Part("price", numbers([value / scale for value in known.values()])),),
     )
 
 
@@ -44,19 +43,20 @@ def price_map(answer: Mapping[str, Any]) -> Iterator[Field]:
     """The matching price, or the ratio of costs, over the two quantities of a map."""
     (x, x_unit), (y, y_unit) = answer["units"].items()
     cells, shown = answer["cells"], next(name for name in _SHOWN if name in answer["cells"][0])
-    label, unit, scale = _SHOWN[shown]
     found = {(cell[x], cell[y]): cell[shown] for cell in cells}
+    largest = max((abs(each) for each in found.values() if each is not None), default=1.0)
+    scale, unit = usd_unit(largest) if shown == "price_usd" else (1.0, "1")
     xs, ys = (sorted({cell[name] for cell in cells}) for name in (x, y))
     value = lambda each: None if each is None else float(each) / scale
     candidate, reference = answer["inputs"]["candidate"], answer["inputs"]["reference"]
     matched = sum(each is not None for each in found.values())
     yield Field(
         "map",
-        f"{candidate} against {reference}, over {words(x)} and {words(y)}",
-        f"{label.capitalize()} in every field; {matched} of {len(cells)} fields have one.",
+        f"{_SHOWN[shown].capitalize()} [{unit}]: {candidate} against {reference}",
+        f"{matched} of {len(cells)} fields have an answer; in the others no price above 0 would match.",
         _measured(x, x_unit),
         _measured(y, y_unit),
-        Axis(label, unit, log=True),
+        Axis(_SHOWN[shown], unit, log=True),
         numbers([each / _scale(x_unit)[0] for each in xs]),
         numbers([each / _scale(y_unit)[0] for each in ys]),
         tuple(tuple(value(found[i, j]) for i in xs) for j in ys),
@@ -64,7 +64,7 @@ def price_map(answer: Mapping[str, Any]) -> Iterator[Field]:
 
 
 def _measured(name: str, unit: str) -> Axis:
-    return Axis(words(name), _scale(unit)[1])
+    return Axis(_NAMES.get(name, words(name)), _scale(unit)[1] or "1")
 
 
 def _scale(unit: str) -> tuple[float, str]:

@@ -17,6 +17,7 @@ class Axis:
     label: str
     unit: str = ""
     log: bool = False
+    names: tuple[str, ...] = ()  # of the places 1, 2, 3 ...
 
     @property
     def title(self) -> str:
@@ -26,7 +27,10 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Points of one name, with the range of each where it is known and words beside those that need some."""
+    """Points of one name, with the range of each where it is known and words beside those that need some.
+
+    What belongs to a thing that another curve shows too is drawn as `of` that thing, in its colour.
+    """
 
     name: str
     x: Values
@@ -35,6 +39,7 @@ class Curve:
     high: Values = ()
     marks: tuple[str, ...] = ()
     form: Literal["line", "points", "reference"] = "line"
+    of: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,8 @@ class Curves(Chart):
 
     def _points(self, curve: Curve) -> Iterator[Row]:
         for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True)):
-            row: Row = {"series": curve.name, self.x.title: x, self.y.title: y}
+            place = self.x.names[round(x) - 1] if self.x.names else x
+            row: Row = {"series": curve.name, self.x.title: place, self.y.title: y}
             if curve.low:
                 row |= {"low": curve.low[i], "high": curve.high[i]}
             yield row
@@ -101,6 +107,12 @@ class Bars(Chart):
     def totals(self) -> Values:
         """The sum of every bar."""
         return tuple(sum(part.values[i] for part in self.parts) for i in range(len(self.names)))
+
+    @property
+    def shown(self) -> Values:
+        """What stands at the end of every bar: its total, without what is left over."""
+        loud = [part for part in self.parts if not part.quiet]
+        return tuple(sum(part.values[i] for part in loud) for i in range(len(self.names)))
 
     def rows(self) -> list[Row]:
         """One row a bar, one column a part, then the total."""
@@ -161,12 +173,11 @@ class Field(Chart):
 
     def rows(self) -> list[Row]:
         """One row a value of y, one column a value of x."""
+        xs = self.x.names or [f"{figure(x)} {self.x.unit}".rstrip() for x in self.xs]
+        ys = self.y.names or self.ys
         return [
-            {
-                self.y.title: y,
-                **{f"{figure(x)} {self.x.unit}".rstrip(): z for x, z in zip(self.xs, line, strict=True)},
-            }
-            for y, line in zip(self.ys, self.values, strict=True)
+            {self.y.title: y, **dict(zip(xs, line, strict=True))}
+            for y, line in zip(ys, self.values, strict=True)
         ]
 
 

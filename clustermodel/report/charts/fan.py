@@ -12,8 +12,11 @@ _FLOW = "_usd_per_year"
 
 def risk(answer: Mapping[str, Any]) -> Iterator[Chart]:
     """A fan for every series that moves, the drivers, and the buyers."""
+    drawn: list[Mapping[str, Any]] = []
     for name, fan in answer.get("fans", {}).items():
-        if len(fan["p50"]) > 1 and len({*fan["p10"], *fan["p50"], *fan["p90"]}) > 1:
+        moves = len(fan["p50"]) > 1 and any(len(set(fan[q])) > 1 for q in ("p10", "p50", "p90"))
+        if moves and fan not in drawn:
+            drawn.append(fan)
             yield fan_chart(name, fan)
     if answer.get("drivers"):
         yield drivers(answer)
@@ -48,8 +51,9 @@ def fan_chart(name: str, fan: Mapping[str, Any]) -> Curves:
 
 def drivers(answer: Mapping[str, Any]) -> Spans:
     """Rank correlation of the inputs with the first figure."""
-    rows, metric = answer["drivers"], words(answer["drivers"][0]["metric"])
-    spans = [(str(row["input"]), float(row["rank_correlation"])) for row in rows]
+    rows, metric = answer["drivers"], words(str(answer["drivers"][0]["metric"]).removesuffix("_usd"))
+    scenario = f"{answer['scenario']}."
+    spans = [(_input(row, scenario), float(row["rank_correlation"])) for row in rows]
     return Spans(
         "drivers",
         f"What drives {metric}",
@@ -58,6 +62,10 @@ def drivers(answer: Mapping[str, Any]) -> Spans:
         0.0,
         tuple(Span(name, min(value, 0.0), max(value, 0.0)) for name, value in spans),
     )
+
+
+def _input(row: Mapping[str, Any], scenario: str) -> str:
+    return words(str(row["input"]).removeprefix(scenario).replace(".", " "))
 
 
 def buyers(concentration: Mapping[str, Any]) -> Bars:

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Part, numbers
-from clustermodel.report.figures import figure, percent, words
+from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Field, Part, numbers
+from clustermodel.report.figures import figure, percent, usd, usd_unit, words
 
 Record = Mapping[str, Any]
 
-_BILLION = 1e9
+_TRILLION = 1e12
+_ALL = 99.95
+"""Per cent from which all is served."""
+_CURVES = 8
+"""Limits in one chart, the dearest."""
 
 
 def fleet(answer: Mapping[str, Any]) -> Iterator[Chart]:
@@ -21,6 +25,8 @@ def fleet(answer: Mapping[str, Any]) -> Iterator[Chart]:
     if answer.get("power"):
         yield power(answer["power"])
     if answer.get("unmet"):
+        settings = (answer.get("inputs") or {}).get("settings") or {}
+        yield served(answer["unmet"], str(settings.get("work_unit", "token")))
         yield unmet(answer["unmet"])
     yield from shadow_prices(answer.get("shadow_prices") or [])
 
@@ -41,13 +47,16 @@ def orders(rows: Sequence[Record]) -> Bars:
 
 def spending(rows: Sequence[Record]) -> Bars:
     """Dollars spent on orders in each period."""
-    parts, periods = _stacked(rows, "system", lambda row: (row.get("spend_usd") or 0.0) / _BILLION)
+    spent = lambda row: row.get("spend_usd") or 0.0
+    scale, unit = usd_unit(max(spent(row) for row in rows))
+    parts, periods = _stacked(rows, "system", lambda row: spent(row) / scale)
     return Bars(
         "spending",
         "What it costs to order",
-        f"Most is spent on {_top(parts)}.",
+        f"{usd(sum(map(spent, rows)) / scale)} {unit.removesuffix('USD').strip()} in all; most is spent on "
+        f"{_top(parts)}.".replace("  ", " "),
         periods,
-        Axis("spending", "billion USD"),
+        Axis("spending", unit),
         parts,
     )
 
@@ -55,15 +64,12 @@ def spending(rows: Sequence[Record]) -> Bars:
 def power(rows: Sequence[Record]) -> Curves:
     """Peak draw of every site by period against its limit."""
     sites = list(dict.fromkeys(str(row["site"]) for row in rows))
-    periods = list(dict.fromkeys(str(row["period"]) for row in rows))
+    periods = _periods(rows)
     x = numbers(range(1, len(periods) + 1))
     peak = lambda site, period, field: max(
         (row[field] for row in rows if (str(row["site"]), str(row["period"])) == (site, period)), default=0.0
     )
-    drawn = [
-        Curve(site, x, numbers([peak(site, p, "draw_mw") for p in periods]), marks=tuple(periods))
-        for site in sites
-    ]
+    drawn = [Curve(site, x, numbers([peak(site, p, "draw_mw") for p in periods])) for site in sites]
     limits = [
         Curve(f"limit of {site}", x, numbers([peak(site, p, "limit_mw") for p in periods]), form="reference")
         for site in sites
@@ -73,51 +79,77 @@ def power(rows: Sequence[Record]) -> Curves:
         "site-power",
         "Power drawn against the limit",
         f"The fullest site uses {percent(used)} of its power.",
-        Axis("period"),
+        Axis("period", names=periods),
         Axis("power", "MW"),
         (*drawn, *limits),
     )
 
 
-def unmet(rows: Sequence[Record]) -> Bars:
-    """Share of the work asked for that is left out, by period and workload."""
-    names = tuple(f"{row['period']} {row['workload']}" for row in rows)
-    served = numbers([100 * (1 - row["unmet_share"]) for row in rows])
-    left = numbers([100 * row["unmet_share"] for row in rows])
-    worst = max(range(len(left)), key=lambda i: left[i])
+def served(rows: Sequence[Record], work: str) -> Bars:
+    """Work served in each period by workload, and what is left out."""
+    largest = max(row["demand"] for row in rows)
+    scale, many = (_TRILLION, f"trillion {work}s") if largest >= _TRILLION else (1.0, f"{work}s")
+    parts, periods = _stacked(rows, "workload", lambda row: (row["demand"] - row["unmet"]) / scale)
+    left = numbers([sum(r["unmet"] for r in rows if str(r["period"]) == p) / scale for p in periods])
+    total = sum(sum(part.values) for part in parts)
     return Bars(
+        "served",
+        "Work served, by workload",
+        f"The plan serves {figure(total)} {many}, {percent(total / (total + sum(left)))} of what is asked for.",
+        periods,
+        Axis("work served in the period", many),
+        (*parts, Part("left out", left, quiet=True)) if any(left) else parts,
+    )
+
+
+def unmet(rows: Sequence[Record]) -> Field:
+    """Share of the work asked for that is served, by workload and period."""
+    periods, workloads = _periods(rows), tuple(dict.fromkeys(str(row["workload"]) for row in rows))
+    share = {(str(row["workload"]), str(row["period"])): 100 * (1 - row["unmet_share"]) for row in rows}
+    (workload, period), least = min(share.items(), key=lambda pair: pair[1])
+    return Field(
         "unmet",
-        "Work served and left out",
-        f"Most is left out of {names[worst]}: {figure(left[worst])} %."
-        if left[worst] > 0
+        "Share of the work that is served [%]",
+        f"The least is served of {workload} in {period}: {figure(least)} %."
+        if least < _ALL
         else "All work is served.",
-        names,
+        Axis("period", names=periods),
+        Axis("workload", names=workloads),
         Axis("share of the work asked for", "%"),
-        (Part("served", served), Part("left out", left)),
+        numbers(range(1, len(periods) + 1)),
+        numbers(range(1, len(workloads) + 1)),
+        tuple(tuple(share.get((each, p)) for p in periods) for each in workloads),
     )
 
 
 def shadow_prices(rows: Sequence[Record]) -> Iterator[Curves]:
-    """What one more unit of each binding limit is worth, over the periods; one chart a unit."""
-    binding = [row for row in rows if row["value"]]
-    periods = list(dict.fromkeys(str(row["period"]) for row in rows))
-    for unit in dict.fromkeys(str(row["unit"]) for row in binding):
-        own = [row for row in binding if str(row["unit"]) == unit]
-        best = max(own, key=lambda row: row["value"])
-        groups = list(dict.fromkeys(_limit(row) for row in own))
-        curves = []
-        for name in groups:
-            found = {str(row["period"]): float(row["value"]) for row in own if _limit(row) == name}
-            x = [periods.index(period) + 1 for period in found]
-            curves.append(Curve(name, numbers(x), tuple(found.values()), marks=tuple(found), form="points"))
-        yield Curves(
-            f"worth-{len(groups)}-{'-'.join(unit.lower().replace('/', ' ').split())}",
-            f"What one more unit of a limit is worth, {unit}",
-            f"{_limit(best)} in {best['period']} is worth the most: {figure(best['value'])} {unit}.",
-            Axis("period"),
-            Axis("worth of one more unit", unit),
-            tuple(curves),
-        )
+    """What one more unit of each limit that binds is worth over the periods, 0 where it does not; a chart a unit."""
+    for unit in dict.fromkeys(str(row["unit"]) for row in rows):
+        own = [row for row in rows if str(row["unit"]) == unit]
+        periods, best = _periods(own), max(own, key=lambda row: row["value"])
+        worth = {_limit(row): 0.0 for row in own}
+        for row in own:
+            worth[_limit(row)] = max(worth[_limit(row)], float(row["value"]))
+        binding = sorted((name for name in worth if worth[name] > 0), key=lambda name: -worth[name])[:_CURVES]
+        if binding and len(periods) > 1:
+            yield Curves(
+                f"worth-{'-'.join(unit.lower().replace('/', ' ').split())}",
+                f"What one more unit of a limit is worth [{unit}]",
+                f"{_limit(best)} in {best['period']} is worth the most: {figure(best['value'])} {unit}.",
+                Axis("period", names=periods),
+                Axis("worth of one more unit", unit),
+                tuple(_worth(name, [row for row in own if _limit(row) == name], periods) for name in binding),
+            )
+
+
+def _worth(name: str, rows: Sequence[Record], periods: Sequence[str]) -> Curve:
+    found = {str(row["period"]): float(row["value"]) for row in rows}
+    x = [i for i, period in enumerate(periods, start=1) if period in found]
+    return Curve(name, numbers(x), tuple(found[periods[i - 1]] for i in x))
+
+
+def _periods(rows: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(row["period"]) for row in rows))
 
 
 def _limit(row: Record) -> str:
@@ -129,8 +161,7 @@ def _stacked(
     rows: Sequence[Record], by: str, size: Callable[[Record], float]
 ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
     """Sums by period, one part for each name of the column `by`."""
-    periods = tuple(dict.fromkeys(str(row["period"]) for row in rows))
-    parts = []
+    periods, parts = _periods(rows), []
     for name in dict.fromkeys(str(row[by]) for row in rows):
         own = [row for row in rows if str(row[by]) == name]
         parts.append(

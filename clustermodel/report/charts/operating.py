@@ -10,7 +10,7 @@ from clustermodel.report.figures import figure, percent, usd, words
 
 Point = Mapping[str, Any]
 
-_VISIBLE = 5e-3
+_VISIBLE = 0.02
 """Share of the largest bar below which a part is summed with the others."""
 _APART = 1.05
 """Ratio of speeds from which on they are worth an axis."""
@@ -88,14 +88,16 @@ def money(points: Sequence[Point]) -> Bars:
 
 
 def memory(points: Sequence[Point]) -> Bars:
-    """Every tier of an accelerator by use, in shares of the tier; farther tiers by the running data they hold."""
+    """Tiers of an accelerator by use, in shares of the tier; of several systems' farther tiers those in use."""
     tiers = {}
     for point in points:
         used, (near, *farther) = point["memory"], _tiers(point)
         weights, cache, work = used["weights_gb"], used["kv_gb"], used["workspace_gb"]
         tiers[near[0]] = (used["capacity_gb"], {"weights": weights, "cache": cache, "workspace": work})
         for name, tier in farther:
-            tiers[name] = (tier["capacity_gb"], {"running data": tier.get("running_gb") or 0.0})
+            held = tier.get("running_gb") or 0.0
+            if held or len(points) == 1:
+                tiers[name] = (tier["capacity_gb"], {"running data": held})
     uses = list(dict.fromkeys(use for _, held in tiers.values() for use in held))
     shares = {
         use: numbers([100 * held.get(use, 0.0) / size for size, held in tiers.values()]) for use in uses
@@ -148,7 +150,7 @@ def _parts(tables: Sequence[Mapping[str, float]]) -> tuple[Part, ...]:
     seen = [n for n in names if any(table.get(n, 0.0) > _VISIBLE * largest for table in tables)]
     parts = [Part(words(name), numbers([table.get(name, 0.0) for table in tables])) for name in seen]
     rest = numbers([sum(size for name, size in table.items() if name not in seen) for table in tables])
-    return (*parts, Part("other", rest)) if max(rest) > _VISIBLE**2 * largest else tuple(parts)
+    return (*parts, Part("other", rest, quiet=True)) if max(rest) > _VISIBLE**2 * largest else tuple(parts)
 
 
 def _largest(parts: Sequence[Part]) -> tuple[str, float]:

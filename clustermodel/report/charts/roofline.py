@@ -6,8 +6,12 @@ from typing import Any
 from clustermodel.report.charts.data import Axis, Curve, Curves
 from clustermodel.report.figures import figure, percent
 
-_SPREAD = 30.0
+_SPREAD = 10.0
 """How far the axis reaches beyond the outermost point or ridge."""
+_NO_TRAFFIC = 1e3
+"""Ridges from which on a phase has no memory traffic to speak of."""
+_NAMED = 2
+"""Systems whose phases find room for their names."""
 
 
 def roofline(points: Sequence[Mapping[str, Any]]) -> Curves:
@@ -37,20 +41,23 @@ def _roofs(points: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     low, high = min([*ridges, *met]) / _SPREAD, max([*ridges, *met]) * _SPREAD
     for point, ridge in zip(points, ridges, strict=True):
         peak, bandwidth = point["roofline"]["peak_tflop_s"], point["roofline"]["bandwidth_tb_s"]
-        yield Curve(f"roof of {point['system']}", (low, ridge, high), (low * bandwidth, peak, peak))
+        system = str(point["system"])
+        yield Curve(f"roof of {system}", (low, ridge, high), (low * bandwidth, peak, peak), of=system)
 
 
 def _dots(points: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     for point in points:
         found = list(_phases(point))
         x, y = tuple(x for x, _, _ in found), tuple(y for _, y, _ in found)
-        yield Curve(str(point["system"]), x, y, marks=tuple(name for _, _, name in found), form="points")
+        marks = tuple(name for _, _, name in found) if len(points) <= _NAMED else ()
+        yield Curve(str(point["system"]), x, y, marks=marks, form="points")
 
 
 def _phases(point: Mapping[str, Any]) -> list[tuple[float, float, str]]:
-    phases = point["roofline"]["phases"]
+    roof = point["roofline"]
+    phases, most = roof["phases"], _NO_TRAFFIC * roof["peak_tflop_s"] / roof["bandwidth_tb_s"]
     return [
         (float(phase["flop_per_byte"]), float(phase["tflop_s"]), name)
         for name, phase in phases.items()
-        if phase["flop_per_byte"] and phase["tflop_s"]
+        if phase["flop_per_byte"] and phase["tflop_s"] and phase["flop_per_byte"] < most
     ]

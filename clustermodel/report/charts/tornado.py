@@ -1,17 +1,19 @@
 """What an answer hangs on: how far each uncertain number moves it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clustermodel.report.charts.data import Axis, Chart, Span, Spans
-from clustermodel.report.figures import GUESSES, figure, words
+from clustermodel.report.figures import GUESSES, figure, label, words
 
 _SHOWN = 12
+_INDEX = re.compile(r"\[0\]\.|\.")  # the nearest memory is the memory
 
 
 def tornado(answer: Mapping[str, Any]) -> Iterator[Chart]:
     """Ranges of the output over the ranges of the inputs, in shares of the output; the widest first."""
-    output = words(answer["inputs"]["output"])
+    output = label(answer["inputs"]["output"])
     wide = [row for row in answer["elasticities"] if row["high"] > row["low"]][:_SHOWN]
     if wide:
         yield Spans(
@@ -32,7 +34,7 @@ def tornado(answer: Mapping[str, Any]) -> Iterator[Chart]:
 def elasticities(answer: Mapping[str, Any]) -> Spans:
     """Per cent of change of the output for a per cent of each number, the largest first."""
     rows = sorted(answer["elasticities"], key=lambda row: -abs(row["elasticity"]))[:_SHOWN]
-    output = words(answer["inputs"]["output"])
+    output = label(answer["inputs"]["output"])
     spans = (
         Span(_name(row), min(e, 0.0), max(e, 0.0), row["confidence"] in GUESSES)
         for row in rows
@@ -50,4 +52,4 @@ def elasticities(answer: Mapping[str, Any]) -> Spans:
 
 def _name(row: Mapping[str, Any]) -> str:
     kind = str(row["entry"]).partition("/")[0]
-    return f"{kind}: {words(str(row['field']))}"
+    return f"{kind}: {words(_INDEX.sub(' ', str(row['field']).removeprefix('accelerator.')))}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Part, numbers
-from clustermodel.report.figures import figure, percent, words
+from clustermodel.report.figures import figure, label, percent
 
 Record = Mapping[str, Any]
 
@@ -32,10 +32,10 @@ def by_mode(metric: str, groups: Sequence[Record]) -> Bars:
     best = min(range(len(groups)), key=lambda i: median[i])
     return Bars(
         f"errors-{metric.replace('_', '-')}",
-        f"Errors of {words(metric)}",
+        f"Errors of {label(metric)}",
         f"Half of the {groups[best]['key']} rows are within {figure(median[best])} %.",
         tuple(f"{group['key']} ({group['n']:,})" for group in groups),
-        Axis(f"absolute error of {words(metric)}", "%"),
+        Axis(f"absolute error of {label(metric)}", "%"),
         (Part("half of the rows", median), Part("up to nine tenths", beyond)),
     )
 
@@ -53,7 +53,7 @@ def against(metric: str, rows: Sequence[Record]) -> Curves:
     ends = (min(row["measured"] for row in rows), max(row["measured"] for row in rows))
     inside = sum(abs(row["predicted"] / row["measured"] - 1) <= _BAND for row in rows) / len(rows)
     band = tuple(tuple(end * factor for end in ends) for factor in (1 - _BAND, 1 + _BAND))
-    curves = [Curve(f"equal, and within {percent(_BAND)}", ends, ends, *band, form="line")]
+    curves = [Curve(f"equal, and within {percent(_BAND)}", ends, ends, *band, form="reference")]
     for mode in dict.fromkeys(str(row["mode"]) for row in rows):
         own = [row for row in rows if row["mode"] == mode]
         own = own[:: -(-len(own) // _MOST)]
@@ -62,9 +62,9 @@ def against(metric: str, rows: Sequence[Record]) -> Curves:
     unit = _UNITS[metric]
     return Curves(
         f"scatter-{metric.replace('_', '-')}",
-        f"Predicted and measured {words(metric)}",
+        f"Predicted and measured {label(metric)}",
         f"{percent(inside)} of {len(rows):,} rows are within {percent(_BAND)}.",
-        Axis(f"measured {words(metric)}", unit, log=True),
-        Axis(f"predicted {words(metric)}", unit, log=True),
+        Axis(f"measured {label(metric)}", unit, log=True),
+        Axis(f"predicted {label(metric)}", unit, log=True),
         tuple(curves),
     )
