@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from clustermodel.bench.decoder import (
     spec_of,
     step,
 )
+from clustermodel.bench.decoder.routing import by_blocks, by_experts, by_rows, gated
 from clustermodel.bench.decoder.weights import Experts, Gated
 from clustermodel.catalog import ConfigError, load_catalog
 from clustermodel.physics.transformer import weights
@@ -60,8 +63,30 @@ def test_decoded_tokens_are_the_likeliest_and_each_call_takes_the_cache_over():
         assert all(stack.is_deleted() for stack in (*given_up.keys, *given_up.values))
 
 
+@pytest.mark.parametrize("group", [None, 1])
+def test_a_cache_is_filled_and_continued_in_its_place(group):
+    decoder = random_decoder(DENSE, jnp.float32, group=group)
+    cache = _cache(decoder, batch=3, slots=52)
+    prompt, token = _tokens(DENSE, 3, PROMPT), jnp.zeros(3, jnp.int32)
+    stack = re.escape(str(list(cache.keys[0].shape)).replace(" ", ""))
+    for program in (decode_steps.lower(decoder, token, cache, 4), prefill.lower(decoder, prompt, cache)):
+        compiled = program.compile()
+        assert re.search(stack, compiled.as_text())
+        assert not re.search(rf"= f32{stack}\S* copy\(", compiled.as_text())
+        assert compiled.memory_analysis().alias_size_in_bytes >= cache.bytes
+
+
+def test_scores_of_too_many_sequences_are_written_one_sequence_at_a_time(monkeypatch):
+    heads = jax.random.normal(jax.random.key(2), (3, 6, 8, 16))
+    query, key, value = heads, heads[:, :, :2], heads[:, :, 2:4]
+    whole = parts.prefill_attention(query, key, value)
+    monkeypatch.setattr(parts, "_SCORES", 0)
+    np.testing.assert_allclose(parts.prefill_attention(query, key, value), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", [by_rows, by_experts, by_blocks])
 @pytest.mark.parametrize("rows", [1, 7, 300])  # fewer and more than a block
-def test_routing_gives_every_row_to_its_experts_and_drops_none(rows):
+def test_routing_gives_every_row_to_its_experts_and_drops_none(rows, way):
     keys = jax.random.split(jax.random.key(1), 4)
     width, hidden, n_experts, top_k = 8, 12, 5, 2
     layer = Experts(
@@ -72,12 +97,13 @@ def test_routing_gives_every_row_to_its_experts_and_drops_none(rows):
         ),
     )
     x = jax.random.normal(keys[3], (rows, width))
-    found = jax.jit(parts.routed, static_argnums=2)(x, layer, top_k)
+    best, choice = jax.lax.top_k(x @ layer.router, top_k)
+    found = jax.jit(way)(x, layer, choice, jax.nn.softmax(best, axis=-1))
     scores = np.asarray(x @ layer.router)
     for row in range(0, rows, max(rows // 7, 1)):
         chosen = np.argsort(-scores[row])[:top_k]
         share = np.exp(scores[row, chosen]) / np.exp(scores[row, chosen]).sum()
-        parts_of_row = [parts.gated(x[row], jax.tree.map(lambda w, e=e: w[e], layer.experts)) for e in chosen]
+        parts_of_row = [gated(x[row], jax.tree.map(lambda w, e=e: w[e], layer.experts)) for e in chosen]
         expected = sum(s * np.asarray(p) for s, p in zip(share, parts_of_row, strict=True))
         np.testing.assert_allclose(found[row], expected, rtol=1e-5)  # shares are float32
 

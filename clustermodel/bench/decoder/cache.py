@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -13,13 +14,13 @@ _SEED = 0
 
 
 class Cache(eqx.Module):
-    """Cache of a group of layers each; rows are token slots.
+    """Cache of a group of layers each; the tokens of a head stand together, as attention reads them.
 
     A page table makes it paged: sequence b keeps its tokens p*n ... in page `pages[b, p]` of the pool. Without
     one each sequence has its own stretch.
     """
 
-    keys: tuple[Array, ...]  # per group [layer, sequence or page, slot, kv head, head]
+    keys: tuple[Array, ...]  # per group [layer, sequence or page, kv head, slot, head]
     values: tuple[Array, ...]
     lengths: Array  # tokens held by each sequence
     pages: Array | None  # [sequence, page of it]
@@ -39,30 +40,45 @@ def empty_cache(
     over the pool at random as they would be after hours of serving.
     """
     sequences, slots = room
-    rows, pages = (sequences, slots), None
+    rows, pages = sequences, None
     if page:
         each = -(-slots // page)
         order = np.random.default_rng(_SEED).permutation(sequences * each)
-        rows, pages = (sequences * each, page), jnp.asarray(order.reshape(sequences, each), jnp.int32)
-    make = lambda: tuple(jnp.zeros((n, *rows, shape.kv_heads, shape.head_dim), dtype) for n in groups)
+        rows, slots = sequences * each, page
+        pages = jnp.asarray(order.reshape(sequences, each), jnp.int32)
+    make = lambda: tuple(jnp.zeros((n, rows, shape.kv_heads, slots, shape.head_dim), dtype) for n in groups)
     return Cache(make(), make(), jnp.zeros(sequences, jnp.int32), pages)
 
 
+def fill(stack: Array, layer: Array, new: Array, pages: Array | None) -> Array:
+    """Put the first tokens of all sequences, `new` [sequence, token, kv head, head], into one layer."""
+    if pages is not None:
+        return write(stack, layer, new, jnp.zeros(new.shape[0], jnp.int32), pages)
+    block = jnp.swapaxes(new, 1, 2)[None]
+    zero = jnp.zeros_like(layer)
+    return jax.lax.dynamic_update_slice(stack, block, (layer, zero, zero, zero, zero))
+
+
 def write(stack: Array, layer: Array, new: Array, start: Array, pages: Array | None) -> Array:
-    """Put `new` [sequence, token, kv head, head] of one layer at slots `start` ... of each sequence."""
-    sequences, count = new.shape[:2]
+    """Put `new` [sequence, token, kv head, head] of one layer at slots `start` ... of each sequence.
+
+    Every leading axis of the stack is indexed, for only then is a scatter done in its place.
+    """
+    sequences, count, heads = new.shape[:3]
     slots = start[:, None] + jnp.arange(count, dtype=start.dtype)[None, :]
     rows = jnp.broadcast_to(jnp.arange(sequences, dtype=start.dtype)[:, None], slots.shape)
     if pages is not None:
-        size = stack.shape[2]
+        size = stack.shape[3]
         rows, slots = jnp.take_along_axis(pages, slots // size, axis=1), slots % size
-    return stack.at[layer, rows, slots].set(new, mode="drop", unique_indices=True)
+    head = jnp.arange(heads, dtype=start.dtype)[None, None, :]
+    place = stack.at[layer, rows[..., None], head, slots[..., None]]
+    return place.set(new, mode="drop", unique_indices=True)
 
 
 def held(stack: Array, layer: Array, pages: Array | None) -> Array:
-    """What one layer keeps, [sequence, slot, kv head, head]; pages are gathered in order."""
+    """What one layer keeps, [sequence, kv head, slot, head]; pages are gathered in order."""
     rows = stack[layer]
     if pages is None:
         return rows
-    gathered = rows[pages]
-    return gathered.reshape(pages.shape[0], -1, *gathered.shape[3:])
+    gathered = jnp.moveaxis(rows[pages], 2, 1)  # [sequence, kv head, page, slot, head]
+    return gathered.reshape(*gathered.shape[:2], -1, gathered.shape[-1])

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from clustermodel.bench.decoder import parts
-from clustermodel.bench.decoder.cache import Cache, held, write
+from clustermodel.bench.decoder.cache import Cache, fill, held, write
+from clustermodel.bench.decoder.routing import gated, routed
 from clustermodel.bench.decoder.weights import Decoder, Layer
 
 Heads = tuple[Array, Array, Array]
@@ -36,7 +37,10 @@ def prefill(decoder: Decoder, tokens: Array, cache: Cache) -> tuple[Array, Cache
     """Read prompts [sequence, token] into an empty cache, which is given up; the next token of each."""
 
     def attend(heads: Heads, layer: Array, so_far: Stacks) -> tuple[Array, Stacks]:
-        return parts.prefill_attention(*heads), _kept(cache, heads, layer, so_far)
+        keys, values = (
+            fill(stack, layer, new, cache.pages) for stack, new in zip(so_far, heads[1:], strict=True)
+        )
+        return parts.prefill_attention(*heads), (keys, values)
 
     x, keys, values = _through(decoder, tokens, cache.lengths, (cache.keys, cache.values), attend)
     filled = Cache(keys, values, cache.lengths + tokens.shape[1], cache.pages)
@@ -47,9 +51,12 @@ def step(decoder: Decoder, token: Array, cache: Cache) -> tuple[Array, Cache]:
     """Logits after one more token of each sequence [sequence], and the cache with it."""
 
     def attend(heads: Heads, layer: Array, so_far: Stacks) -> tuple[Array, Stacks]:
-        kept = _kept(cache, heads, layer, so_far)
-        keys, values = (held(stack, layer, cache.pages) for stack in kept)
-        return parts.decode_attention(heads[0], keys, values, cache.lengths + 1), kept
+        kept_keys, kept_values = (
+            write(stack, layer, new, cache.lengths, cache.pages)
+            for stack, new in zip(so_far, heads[1:], strict=True)
+        )
+        keys, values = (held(stack, layer, cache.pages) for stack in (kept_keys, kept_values))
+        return parts.decode_attention(heads[0], keys, values, cache.lengths + 1), (kept_keys, kept_values)
 
     x, keys, values = _through(decoder, token[:, None], cache.lengths, (cache.keys, cache.values), attend)
     return _logits(decoder, x[:, 0]), Cache(keys, values, cache.lengths + 1, cache.pages)
@@ -66,15 +73,6 @@ def decode_steps(decoder: Decoder, token: Array, cache: Cache, count: int) -> tu
 
     (_, filled), tokens = jax.lax.scan(one, (token, cache), length=count)
     return tokens, filled
-
-
-def _kept(cache: Cache, heads: Heads, layer: Array, so_far: Stacks) -> Stacks:
-    """What is kept with the new keys and values in their place."""
-    keys, values = (
-        write(stack, layer, new, cache.lengths, cache.pages)
-        for stack, new in zip(so_far, heads[1:], strict=True)
-    )
-    return keys, values
 
 
 def _likeliest(logits: Array) -> Array:
@@ -122,8 +120,8 @@ def _block(
 
 
 def _network(layer: Layer, x: Array, top_k: int) -> Array:
-    out = jnp.zeros_like(x) if layer.ffn is None else parts.gated(x, layer.ffn)
+    out = jnp.zeros_like(x) if layer.ffn is None else gated(x, layer.ffn)
     if layer.experts is None:
         return out
     rows = x.reshape(-1, x.shape[-1])
-    return out + parts.routed(rows, layer.experts, top_k).reshape(x.shape)
+    return out + routed(rows, layer.experts, top_k).reshape(x.shape)

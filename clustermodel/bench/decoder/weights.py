@@ -50,6 +50,11 @@ class Decoder(eqx.Module):
         return self.embedding.dtype
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """Layers of each group."""
+        return tuple(group.qkv.shape[0] for group in self.groups)
+
+    @property
     def bytes(self) -> int:
         """Bytes of all weights."""
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self))
