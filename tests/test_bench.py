@@ -6,13 +6,15 @@ import sys
 import types
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import pytest
 
-from clustermodel.bench import device, layers, rates, serve
+from clustermodel.bench import device, driver, energy, layers, rates, serve
 from clustermodel.bench.decoder import Shape
 from clustermodel.bench.energy import BoardMeter, PackageMeter, measure
 from clustermodel.bench.machine import machine
+from clustermodel.bench.operations import operations
 from clustermodel.bench.rates import Measured
 from clustermodel.bench.self_calibration import coefficients, peaks
 from clustermodel.bench.startup import Startup
@@ -95,15 +97,16 @@ class TimedStack:
     """A stack of layers on a machine of known rates, beside a head and a host that take their own time."""
 
     BANDWIDTH, PRODUCTS, ATTENTION = 1e9, 1e10, 1e8
+    COPIED = 1  # times that weights cross memory where layers share a body
 
-    def __init__(self, shape, dtype, repeats):
-        self.shape = shape
+    def __init__(self, shape, dtype, repeats, group=None):
+        self.shape, self.copies = shape, 1 if group == 1 else self.COPIED
         zero = dataclasses.replace(shape, dense_layers=0)
         self.matrices = shape.parameters - zero.parameters
 
     def decode(self, batch, context):
         head = self.shape.vocab * self.shape.d_model
-        traffic = 4 * (head + self.matrices + self.shape.cache_elements * batch * context)
+        traffic = 4 * (head + self.copies * self.matrices + self.shape.cache_elements * batch * context)
         return START.iteration + self.shape.layers * START.layer + traffic / self.BANDWIDTH
 
     def prefill(self, prompt):
@@ -123,6 +126,16 @@ def test_rates_of_layers_are_found_beside_launches_head_and_host(monkeypatch):
     assert found["layer_cache_read"] == pytest.approx(TimedStack.BANDWIDTH)
     assert found["layer_product"] == pytest.approx(TimedStack.PRODUCTS)
     assert found["layer_attention"] == pytest.approx(TimedStack.ATTENTION)
+
+
+@pytest.mark.parametrize(("backend", "copied", "group"), [("gpu", 3, 1), ("gpu", 1, None), ("cpu", 3, None)])
+def test_layers_have_bodies_of_their_own_where_an_accelerator_copies_what_it_slices(
+    monkeypatch, backend, copied, group
+):
+    monkeypatch.setattr(layers, "Stack", TimedStack)
+    monkeypatch.setattr(TimedStack, "COPIED", copied)
+    monkeypatch.setattr(layers.jax, "default_backend", lambda: backend)
+    assert layers.faster_group(NARROW, jnp.dtype("float32"), 1) == group
 
 
 def test_layers_that_only_route_are_measured_as_wide_as_the_experts_of_one_token():
@@ -214,6 +227,40 @@ def test_energy_is_the_difference_of_the_counter_and_polls_are_checked_against_i
     assert reading.instant_watts == pytest.approx(200)
     assert reading.flagged  # 4 W by the counter
     assert reading.joules_per_run == pytest.approx(1 / reading.runs)
+
+
+def test_what_a_board_draws_while_nobody_uses_it_is_read_before_a_context_is_there(monkeypatch):
+    monkeypatch.setattr(energy, "_board_meter", lambda: BoardMeter(FakeBoard()))
+    assert energy.idle_reading(0.01, 1) is None  # jax has a backend here
+    monkeypatch.setattr(energy.xla_bridge, "backends_are_initialized", lambda: False)
+    reading = energy.idle_reading(0.25, 2)
+    assert reading.instant_watts == pytest.approx(200)
+    assert reading.seconds >= 0.5
+
+
+def test_a_board_is_described_by_its_library_or_by_its_command():
+    library = driver.from_library(FakeBoard())
+    assert library["sm_mhz"] == 0
+    line = "NVIDIA H200, 570.86.15, 1980, 1980, 3201, 700.00, [N/A]"
+    told = driver.from_line(line)
+    assert told.keys() == library.keys()
+    assert (told["board"], told["driver"], told["sm_mhz"]) == ("NVIDIA H200", "570.86.15", 1980.0)
+    assert told["celsius"] is None
+    assert driver.cuda_version("PJRT C API\ncuda 12080") == "12.8"
+    assert driver.cuda_version("cpu") is None
+    assert driver.from_line("") == {"board": None}
+
+
+def test_operations_count_loops_as_often_as_they_run():
+    x, matrix = jnp.ones(100), jnp.ones((8, 4))
+    assert operations(lambda x: jnp.sum(x * x + 1), x) == 300
+    assert operations(lambda m: m @ m.T, matrix) == 2 * 8 * 8 * 4
+    ten = operations(lambda x: jax.lax.fori_loop(0, 10, lambda _, y: y * 2.0, x), x)
+    assert ten == pytest.approx(10 * 100, abs=20)  # and the counter
+    until = lambda x: jax.lax.while_loop(lambda y: y[0] < 5, lambda y: y + 1, x)
+    assert operations(until, x, rounds=5) == pytest.approx(5 * 100, abs=10)
+    either = lambda x: jax.lax.cond(x[0] > 0, lambda: x * x + x, lambda: x)
+    assert operations(either, x) == pytest.approx(200, abs=5)
 
 
 def _package(folder, energy):

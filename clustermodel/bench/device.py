@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from clustermodel import __version__
 from clustermodel.bench import links, rates
 from clustermodel.bench.decoder import Shape, scaled, shape_of
-from clustermodel.bench.energy import AbstractMeter, Reading, find_meter, measure
-from clustermodel.bench.layers import default_scale, layers
+from clustermodel.bench.driver import driver
+from clustermodel.bench.energy import AbstractMeter, Reading, find_meter, idle_reading, measure
+from clustermodel.bench.layers import default_scale, faster_group, layers
 from clustermodel.bench.machine import machine
 from clustermodel.bench.rates import KINDS, Measured, Sizes
 from clustermodel.bench.self_calibration import Peaks, calibrated, coefficients, peaks
@@ -40,6 +41,7 @@ class Bench:
     start: Startup
     readings: Mapping[str, Reading]
     kind: str  # of the numbers that models are served in here
+    group: int | None = None  # layers that share a compiled body; None for all alike ones
 
     @property
     def peaks(self) -> Peaks:
@@ -82,10 +84,12 @@ def run(
     quick: bool = True,
 ) -> Bench:
     """Measure everything, layers at the widths of `shape`; power only where there is a meter."""
-    dtype, start = serving_type(), startup(sizes.repeats)
-    figures = [*_figures(sizes, dtype), *layers(shape, sizes, dtype, start)]
+    dtype = serving_type()
+    group = faster_group(shape, dtype, sizes.repeats)
+    start = startup(sizes.repeats, group)
+    figures = [*_figures(sizes, dtype), *layers(shape, sizes, dtype, start, group)]
     readings = {} if meter is None else dict(_power(meter, sizes, quick))
-    return Bench(accelerator, figures, start, readings, KINDS[jnp.dtype(dtype).name])
+    return Bench(accelerator, figures, start, readings, KINDS[jnp.dtype(dtype).name], group)
 
 
 def _figures(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
@@ -109,9 +113,13 @@ def _power(meter: AbstractMeter, sizes: Sizes, quick: bool) -> Iterator[tuple[st
         "product": lambda: product(square),
         "awake_after": lambda: time.sleep(1),
     }
-    window, windows = (_QUICK_WINDOW, 1) if quick else (_WINDOW, _WINDOWS)
+    window, windows = _windows(quick)
     for name, activity in activities.items():
         yield name, measure(meter, activity, window, windows)
+
+
+def _windows(quick: bool) -> tuple[float, int]:
+    return (_QUICK_WINDOW, 1) if quick else (_WINDOW, _WINDOWS)
 
 
 def bench_device(
@@ -121,10 +129,18 @@ def bench_device(
     quick: bool = False,
     calibration_out: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure this machine; `calibration_out` gets a table that `--calibration` of every question reads."""
+    """Measure this machine; `calibration_out` gets a table that `--calibration` of every question reads.
+
+    Called before anything else of jax in a process, it also reads what the board draws while nobody uses it.
+    """
+    window, windows = _windows(quick)
+    idle = idle_reading(window, windows)
     whole = shape_of(catalog.entry("models", MODEL))
     shape, part = scaled(whole, default_scale(whole)), find_accelerator(catalog, accelerator)
     found = run(part, rates.sizes(quick), shape, find_meter(), quick)
+    found = dataclasses.replace(
+        found, readings=({} if idle is None else {"idle": idle}) | dict(found.readings)
+    )
     if calibration_out is not None:
         calibration_out.write_text(calibration_text(catalog, found), encoding="utf-8")
     return answer(catalog, found)
@@ -150,6 +166,8 @@ def answer(catalog: Catalog, bench: Bench) -> dict[str, Any]:
         "version": __version__,
         "date": datetime.date.today().isoformat(),
         **machine(),
+        "driver": driver(),
+        "layers_share_a_body": bench.group is None,
         "accelerator": None if bench.accelerator is None else bench.accelerator.slug,
         "peaks": "catalogue" if limits.known else "the best measured here",
         "measurements": [_row(each, limits) for each in bench.figures],

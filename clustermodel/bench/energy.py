@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax._src import xla_bridge  # no public name says whether a backend has been started
 
 RAPL = Path("/sys/class/powercap")
 _POLL = 0.1  # s
@@ -115,6 +116,10 @@ def find_meter() -> AbstractMeter | None:
             return PackageMeter()
         except OSError:
             return None
+    return _board_meter()
+
+
+def _board_meter() -> BoardMeter | None:
     try:
         import pynvml  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -143,21 +148,39 @@ class Reading:
         return self.watts * self.seconds / self.runs
 
 
-def measure(meter: AbstractMeter, run: Callable[[], Any], window: float, repeats: int = 1) -> Reading:
-    """Power while `run` repeats for `window` seconds, several windows; `run` is warm and waits for nothing."""
-    jax.block_until_ready(run())
+def measure(
+    meter: AbstractMeter,
+    run: Callable[[], Any],
+    window: float,
+    repeats: int = 1,
+    finish: Callable[[Any], Any] = jax.block_until_ready,
+) -> Reading:
+    """Power while `run` repeats for `window` seconds, several windows; `finish` waits for what it started."""
+    finish(run())
     windows, polls, runs, total = [], [], 0, 0.0
     for _ in range(repeats):
         with _Polling(meter) as polled:
             start, before, count = time.perf_counter(), meter.joules(), 0
             while time.perf_counter() - start < window:
-                jax.block_until_ready(run())
+                finish(run())
                 count += 1
             after, end = meter.joules(), time.perf_counter()
         windows.append((after - before) / (end - start))
         polls += polled.watts
         runs, total = runs + count, total + end - start
     return _reading(windows, polls, total, runs, meter.state())
+
+
+def idle_reading(window: float, repeats: int) -> Reading | None:
+    """Power of the first board before this process loads a context on it; None without one, or where that is done."""
+    if xla_bridge.backends_are_initialized():
+        return None
+    meter = _board_meter()
+    return None if meter is None else measure(meter, lambda: time.sleep(_POLL), window, repeats, _nothing)
+
+
+def _nothing(_: Any) -> None:
+    """Wait for nothing: to ask jax whether something is ready wakes the board."""
 
 
 def _reading(

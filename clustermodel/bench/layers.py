@@ -28,6 +28,7 @@ from clustermodel.bench.startup import Startup
 _FEW, _MANY = 2, 6  # layers
 _STEPS = 16  # decoded in one program
 _SHORTER = 4  # times, of the two prompts
+_WORTH = 0.97  # of the time: bodies of their own take longer to compile and must gain something
 _PARAMETERS_ON_CPU = 3e7  # a processor runs a model of about so many parameters in milliseconds
 
 
@@ -42,14 +43,14 @@ def default_scale(shape: Shape) -> int:
 
 
 class Stack:
-    """A decoder of some layers with random weights, timed."""
+    """A decoder of some layers with random weights, timed; `group` of them share a compiled body."""
 
-    def __init__(self, shape: Shape, dtype: Any, repeats: int):
+    def __init__(self, shape: Shape, dtype: Any, repeats: int, group: int | None = None):
         self.shape, self.repeats = shape, repeats
-        self._decoder = random_decoder(shape, dtype)
+        self._decoder = random_decoder(shape, dtype, group=group)
 
     def _cache(self, batch: int, slots: int) -> Any:
-        return empty_cache((self.shape.layers,), self.shape, (batch, slots), self._decoder.dtype)
+        return empty_cache(self._decoder.counts, self.shape, (batch, slots), self._decoder.dtype)
 
     def decode(self, batch: int, context: int) -> float:
         """Seconds of one decode step, the attention reading `context` slots of each sequence."""
@@ -71,6 +72,20 @@ class Stack:
         return seconds(lambda: prefill(self._decoder, tokens, caches.pop())[0], self.repeats)
 
 
+def faster_group(shape: Shape, dtype: Any, repeats: int) -> int | None:
+    """1 where layers decode faster each with a body of its own, None where all may share one.
+
+    A shared body takes its weights out of a stack; an accelerator whose products cannot read them there copies every
+    matrix first. On a processor the products read them where they lie.
+    """
+    if jax.default_backend() == "cpu":
+        return None
+    apart, together = (
+        Stack(dense(shape, _MANY), dtype, repeats, group).decode(1, 2 * _STEPS) for group in (1, None)
+    )
+    return 1 if apart < _WORTH * together else None
+
+
 def dense(shape: Shape, count: int) -> Shape:
     """`count` dense layers at the widths of a shape; where all layers route, as wide as the experts of one token."""
     width = shape.ffn_dim if shape.dense_layers else shape.top_k * shape.expert_dim + shape.shared_dim
@@ -78,13 +93,15 @@ def dense(shape: Shape, count: int) -> Shape:
     return dataclasses.replace(shape, dense_layers=count, ffn_dim=width, **none)
 
 
-def layers(shape: Shape, sizes: Sizes, dtype: Any, start: Startup) -> Iterator[Measured]:
+def layers(
+    shape: Shape, sizes: Sizes, dtype: Any, start: Startup, group: int | None = None
+) -> Iterator[Measured]:
     """Reads of weights and cache in decode, arithmetic of products and attention in prefill.
 
     Figures that drown in the noise of the clock are left out.
     """
     kind, item = KINDS[jnp.dtype(dtype).name], jnp.dtype(dtype).itemsize
-    few, many = (Stack(dense(shape, n), dtype, 2 * sizes.repeats) for n in (_FEW, _MANY))
+    few, many = (Stack(dense(shape, n), dtype, 2 * sizes.repeats, group) for n in (_FEW, _MANY))
     short, long = 2 * _STEPS, sizes.context
     step = many.decode(1, short)
     weights = _weights(shape, start, (few.decode(1, short), step))

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from clustermodel.bench.machine import seconds
-from clustermodel.bench.rates import Measured, Sizes
+from clustermodel.bench.rates import Measured, Sizes, per_call
 
 _SMALL, _LARGE = 1 << 10, 1 << 24  # elements of a message: latency, bandwidth
 _CHAIN = 256  # dependent kernels in one program
@@ -66,7 +66,8 @@ def collectives(sizes: Sizes) -> Iterator[Measured]:
         for elements in (_SMALL, min(_LARGE, sizes.elements)):
             spread = NamedSharding(mesh, PartitionSpec(_AXIS))
             x = jax.device_put(jnp.ones(elements * n, jnp.float32), spread)
-            taken = seconds(lambda run=run, x=x: run(x), sizes.repeats)
+            clock = seconds if elements == _SMALL else per_call
+            taken = clock(lambda run=run, x=x: run(x), sizes.repeats)
             message = elements * x.dtype.itemsize
             yield Measured(
                 f"{name}_latency" if elements == _SMALL else name,

@@ -27,6 +27,7 @@ from clustermodel.bench.decoder import (
     step,
 )
 from clustermodel.bench.device import MODEL, Bench, find_accelerator, run, serving_type
+from clustermodel.bench.driver import driver
 from clustermodel.bench.energy import AbstractMeter, find_meter, measure
 from clustermodel.bench.forecast import Point, forecast
 from clustermodel.bench.layers import default_scale
@@ -48,7 +49,7 @@ class Sweep:
     steps: int = 64  # decode steps in one program
     repeats: int = 3
     page: int = 0  # slots of a cache page; 0 for one stretch per sequence
-    group: int | None = None  # layers per compiled body, None for all
+    group: int | None = None  # layers per compiled body; None for all alike ones
 
 
 ON_CPU = Sweep(batches=(1, 4, 16), contexts=(64, 512), steps=16)
@@ -78,8 +79,9 @@ class Serving:
 
     def cache(self, batch: int, slots: int) -> Cache:
         """Room for a batch of sequences."""
-        groups = tuple(group.qkv.shape[0] for group in self.decoder.groups)
-        return empty_cache(groups, self.shape, (batch, slots), self.decoder.dtype, self.sweep.page)
+        return empty_cache(
+            self.decoder.counts, self.shape, (batch, slots), self.decoder.dtype, self.sweep.page
+        )
 
     def prompts(self, batch: int, length: int) -> Array:
         """Random token numbers."""
@@ -147,7 +149,8 @@ def bench_serve(
             "name one with --accelerator, or leave --calibration out and this run measures its own"
         )
     bench = measured or run(part, rates.sizes(quick), shape)
-    decoder = random_decoder(shape, serving_type(), group=changes.get("group"))
+    changes.setdefault("group", bench.group)
+    decoder = random_decoder(shape, serving_type(), group=changes["group"])
     serving = Serving(decoder, dataclasses.replace(sweep or sweep_of(quick), **changes), find_meter())
     after = load_table(catalog, calibration) if calibration else bench.table(catalog)
     points = list(_points(serving, bench, (load_table(catalog), after)))
@@ -156,12 +159,14 @@ def bench_serve(
         "version": __version__,
         "date": datetime.date.today().isoformat(),
         **machine(),
+        "driver": driver(),
         "model": model,
         "scale": factor,
         "parameters": serving.shape.parameters,
         "weights_gb": decoder.bytes / 1e9,
         "numbers": bench.kind,
         "cache_page": serving.sweep.page,
+        "group": serving.sweep.group,
         "accelerator": None if part is None else part.slug,
         "decode_against_forward": serving.disagreement(),
         "points": points,

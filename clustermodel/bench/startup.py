@@ -1,6 +1,7 @@
 """What an iteration costs before any work: time per layer, per iteration and per sequence of a tiny decoder."""
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -25,13 +26,14 @@ class Startup(NamedTuple):
     sequence: float
 
 
-def startup(repeats: int) -> Startup:
+def startup(repeats: int, group: int | None = None) -> Startup:
     """Times of tiny decoders that differ in one count; differences over the count, never below 0."""
-    few, many = _step(_TINY, _FEW, 1, repeats), _step(_TINY, _MANY, 1, repeats)
+    step = functools.partial(_step, repeats=repeats, group=group)
+    few, many = step(_TINY, _FEW, 1), step(_TINY, _MANY, 1)
     layer = max(many - few, 0.0) / (_MANY - _FEW)
     mixture = dataclasses.replace(_TINY, **_MIXTURE)
-    routed = _step(mixture, _MANY, 1, repeats) / _MANY
-    crowded = _step(_TINY, _FEW, _SEQUENCES, repeats)
+    routed = step(mixture, _MANY, 1) / _MANY
+    crowded = step(_TINY, _FEW, _SEQUENCES)
     return Startup(
         layer=layer,
         moe_layer=max(routed - layer, 0.0),
@@ -40,15 +42,15 @@ def startup(repeats: int) -> Startup:
     )
 
 
-def _step(kind: Shape, layers: int, sequences: int, repeats: int) -> float:
+def _step(kind: Shape, layers: int, sequences: int, repeats: int, group: int | None) -> float:
     """Seconds of one decode step."""
     counts = (0, layers) if kind.n_experts else (layers, 0)
     shape = dataclasses.replace(kind, dense_layers=counts[0], moe_layers=counts[1])
-    decoder = random_decoder(shape, jnp.float32)
+    decoder = random_decoder(shape, jnp.float32, group=group)
     first = jnp.zeros(sequences, jnp.int32)
 
     def run() -> jax.Array:
-        cache = empty_cache((layers,), shape, (sequences, _SLOTS), jnp.float32)
+        cache = empty_cache(decoder.counts, shape, (sequences, _SLOTS), jnp.float32)
         return decode_steps(decoder, first, cache, _STEPS)[0]
 
     return seconds(run, repeats) / _STEPS
