@@ -1,24 +1,29 @@
 """Risk paths per second: 10 obligors over 120 months; writes results/risk-<device>.json.
 
-`python benchmarks/bench_risk.py [PATHS]`, a million by default. Memory is the peak of the whole process.
+`python benchmarks/bench_risk.py [--quick] [--out FOLDER]`, a million paths, an eighth of it when quick. Memory is the
+peak of the whole process. Needs jax, equinox, jaxtyping, numpy, pandas and optax only.
 """
 
-import datetime
-import json
-import pathlib
 import resource
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 
 jax.config.update("jax_enable_x64", True)
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from record import options, record  # noqa: E402
 
-from clustermodel.bench.machine import machine  # noqa: E402
-from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, summary  # noqa: E402
+from clustermodel.bench.machine import Rates, measured_rates  # noqa: E402
+from clustermodel.bench.operations import operations  # noqa: E402
+from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, summary, uniforms  # noqa: E402
 from clustermodel.economics.outcome import PathModel, certain  # noqa: E402
 from clustermodel.economics.world import World  # noqa: E402
 from clustermodel.scenarios import (  # noqa: E402
@@ -34,8 +39,15 @@ from clustermodel.scenarios import (  # noqa: E402
 from clustermodel.specs import stack  # noqa: E402
 from clustermodel.units import SECONDS_PER_YEAR  # noqa: E402
 
-OBLIGORS, MONTHS, BLOCK = 10, 120, 16_384
+OBLIGORS, MONTHS = 10, 120
+PATHS, QUICK = 1 << 20, 1 << 17
 YEAR = float(SECONDS_PER_YEAR)
+LEVEL = 0.95
+
+
+def block() -> int:
+    """Paths computed at a time: about 50 kB each on the way; an accelerator needs more of them to be busy."""
+    return 1 << 14 if jax.default_backend() == "cpu" else 1 << 17
 
 
 def model() -> PathModel:
@@ -61,27 +73,47 @@ def model() -> PathModel:
     return PathModel(certain(world), jnp.arange(OBLIGORS), jnp.arange(MONTHS + 1) * YEAR / 12, 0)
 
 
-def losses(of: PathModel, paths: int, method: str) -> np.ndarray:
+def losses(of: PathModel, sampling: Sampling) -> np.ndarray:
     """Loss of every path as a share of the headline value."""
-    sampling = Sampling(jax.random.key(0), paths, of.draws, method)
-    return np.concatenate([np.asarray(outcome.loss_share) for outcome, _, _ in blocks(of, sampling, BLOCK)])
+    parts = [np.asarray(outcome.loss_share) for outcome, _, _ in blocks(of, sampling, block())]
+    return np.concatenate(parts)
 
 
-def case(of: PathModel, paths: int, method: str) -> dict[str, object]:
-    """Time one method, compilation apart."""
+def elapsed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of a call, and what it gave."""
     start = time.perf_counter()
-    losses(of, 1, method)
-    compiled = time.perf_counter()
-    sample = losses(of, paths, method)
-    seconds = time.perf_counter() - compiled
-    found = summary(jnp.asarray(sample), jnp.asarray(0.95), jnp.asarray(0.0))
+    found = run()
+    return time.perf_counter() - start, found
+
+
+def per_path(of: PathModel, sampling: Sampling) -> tuple[float, int]:
+    """Operations of one path, and the bytes that must move: what is drawn written and read, the results written."""
+    index = jnp.asarray(0)
+    draw = lambda number: of.prepare(uniforms(sampling, number))
+    drawn = jax.eval_shape(draw, index)
+    result = jax.eval_shape(of, drawn)
+    size = lambda tree: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    return operations(lambda number: of(draw(number)), index), 2 * size(drawn) + size(result)
+
+
+def case(of: PathModel, paths: int, method: str, rates: Rates) -> dict[str, object]:
+    """Time one method, compilation apart."""
+    sampling = Sampling(jax.random.key(0), paths, of.draws, method)
+    begin = lambda: jax.block_until_ready(next(blocks(of, sampling, block())))
+    first, again = elapsed(begin)[0], elapsed(begin)[0]
+    taken, sample = elapsed(lambda: losses(of, sampling))
+    flops, least = per_path(of, sampling)
+    limit = min(rates.flops_per_s / flops, rates.bytes_per_s / least)
+    found = summary(jnp.asarray(sample), jnp.asarray(LEVEL), jnp.asarray(0.0))
     return {
         "name": f"contract_book-{method}",
         "n": sample.size,
         "obligors": OBLIGORS,
         "months": MONTHS,
-        "paths_per_s": sample.size / seconds,
-        "first_call_s": compiled - start,
+        "paths_per_s": sample.size / taken,
+        "compile_s": max(first - again, 0.0),
+        "fraction_of_limit": sample.size / taken / limit,
+        "per_path": {"flops": flops, "bytes_least": least},
         "mean": float(found.mean),
         "se": float(found.se),
         "cvar95": float(found.cvar),
@@ -89,22 +121,23 @@ def case(of: PathModel, paths: int, method: str) -> dict[str, object]:
     }
 
 
-if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    cases = [case(model(), count, method) for method in METHODS]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    result = {
+def bench(paths: int) -> dict[str, object]:
+    """All methods of drawing, the rates of the machine in the same run."""
+    of, rates = model(), measured_rates()
+    cases = [case(of, paths, method, rates) for method in METHODS]
+    return {
         "kind": "bench-risk",
-        "date": datetime.date.today().isoformat(),
-        **machine(),
-        "dtype": "float64",
-        "block": BLOCK,
-        "peak_process_bytes": peak,
+        "dtype": str(jnp.zeros(()).dtype),
+        "block": block(),
+        "peak_process_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "measured": rates._asdict(),
         "cases": cases,
     }
-    name = "cpu" if result["backend"] == "cpu" else str(result["device"]).lower().replace(" ", "-")
-    out = pathlib.Path(__file__).parent / "results" / f"risk-{name}.json"
-    out.write_text(json.dumps(result, indent=2) + "\n")
-    for each in cases:
-        print(f"{each['name']:28} {each['paths_per_s']:.3g} paths/s, first call {each['first_call_s']:.1f} s")
-    print(f"peak memory {peak / 1e9:.2f} GB")
+
+
+if __name__ == "__main__":
+    asked = options().parse_args()
+    whole = record(bench(QUICK if asked.quick else PATHS), "risk", asked.out)
+    for each in whole["cases"]:
+        print(f"{each['name']:28} {each['paths_per_s']:.3g} paths/s, compiled in {each['compile_s']:.1f} s")
+    print(f"peak memory {whole['peak_process_bytes'] / 1e9:.2f} GB")
