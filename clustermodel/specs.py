@@ -24,8 +24,11 @@ MAX_TIERS = 4
 
 
 def strong_float(value: Any) -> Array:
-    """Any number as a float array of the default precision."""
-    return jnp.asarray(value, dtype=float)  # a bare asarray leaves weak types: a second jit entry
+    """Any number as a float array: of its own precision where it is one already, else of the default one."""
+    kept = isinstance(value, Array) and jnp.issubdtype(value.dtype, jnp.floating) and not value.weak_type
+    return (
+        value if kept else jnp.asarray(value, dtype=float)
+    )  # a bare asarray leaves weak types: a second jit entry
 
 
 def quantity(unit: str, doc: str, default: float | None = None, least: float = 0.0) -> Any:

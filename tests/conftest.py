@@ -1,4 +1,12 @@
 import importlib.util
+import os
+import pathlib
+
+# Workers and the commands that tests start share what is compiled; jax reads these when it is imported.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jax
 import pytest

@@ -124,9 +124,10 @@ def _experts(d: Deployment, tokens: Tokens, need: Demand) -> OperationTime:
     padding = 1 + touched * c.expert_padding / share / routed
     narrow = 1 + c.expert_width / jnp.maximum(d.model.moe_ffn_dim, 1.0)
     small = 1 + c.expert_slice / jnp.maximum(_expert_slice(d), 1.0)
+    some = d.model.n_experts > 0
     return OperationTime(
-        need.traffic * imbalance * small / c.expert_read,
-        need.arithmetic * imbalance * padding * narrow / c.expert_math,
+        jnp.where(some, need.traffic * imbalance * small / c.expert_read, 0.0),
+        jnp.where(some, need.arithmetic * imbalance * padding * narrow / c.expert_math, 0.0),
     )
 
 

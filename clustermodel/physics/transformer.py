@@ -44,13 +44,13 @@ def routed_share(model: Model) -> Scalar:
 
 
 def expert_coverage(model: Model, tokens: Scalar, skew: Scalar) -> Scalar:
-    """Share of the routed experts that `tokens` of one iteration touch.
+    """Share of the routed experts that `tokens` of one iteration touch; 0 for a dense model.
 
     1 - (1 - K/E)^(tokens^skew): independent uniform routing at skew 1, uneven routing below.
     """
     untouched = jnp.log1p(-jnp.minimum(routed_share(model), 0.999))  # keeps K = E finite
     effective = jnp.exp(skew * jnp.log(jnp.maximum(tokens, 1e-6)))
-    return -jnp.expm1(untouched * effective)
+    return jnp.where(model.n_experts > 0, -jnp.expm1(untouched * effective), 0.0)
 
 
 class CacheBytes(eqx.Module):

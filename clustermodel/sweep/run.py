@@ -1,6 +1,12 @@
-"""Run a sweep: chunk by chunk on every local accelerator, host by host, keeping only what the reduction keeps."""
+"""Run a sweep: tile by tile on every local accelerator, host by host, keeping only what the reduction keeps.
 
+A tile is some replicas at some loads and all prices. Physics and serving are computed once for a replica and load,
+money once for each price, and all of it is reduced where it was computed.
+"""
+
+import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +17,38 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError
+from clustermodel.chain.bulk import at_a_time
 from clustermodel.sweep.reduce import Best, merged, nothing, reduced
-from clustermodel.sweep.space import Space
+from clustermodel.sweep.space import Numbers, Space
 
-_AXIS = "points"
-_IN_CACHE, _CHUNK = 8192, 1 << 20  # points at a time on one processor, on one accelerator
-_CHUNKS = 64  # at most, in one call: between two calls a sweep can be stopped and says how far it is
+_AXIS = "tiles"
+_TILES = 64  # at most, in one call to an accelerator: between two calls a sweep can be stopped and says how far it is
 
 Told = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How a space is cut: replicas and loads of one tile, and how many tiles there are of each."""
+
+    replicas: int
+    loads: int
+    rows: int
+    columns: int
+
+    @property
+    def count(self) -> int:
+        """Tiles of the whole space."""
+        return self.rows * self.columns
+
+
+def tiling(extent: tuple[int, int, int], points: int) -> Tiling:
+    """Tiles of about `points` points, at least one load with all its prices; those at the edges may overlap."""
+    replicas, loads, prices = extent
+    wide = min(loads, max(1, points // prices))
+    high = min(replicas, max(1, points // (wide * prices)))
+    rows, columns = math.ceil(replicas / high), math.ceil(loads / wide)
+    return Tiling(math.ceil(replicas / rows), math.ceil(loads / columns), rows, columns)
 
 
 def sweep(
@@ -32,25 +62,23 @@ def sweep(
     """The best points of a space that fit and keep both limits (s).
 
     Runs on all local accelerators, and on those of every host once `jax.distributed.initialize()` was called on
-    each; every host then returns the same. Memory is that of one chunk per accelerator, whatever the size.
-    `told(done, size)` is called as points are finished, on this host's share.
+    each; every host then returns the same. Memory is that of one tile of `chunk` points per accelerator, whatever
+    the size. `told(done, size)` is called as points are finished, on this host's share.
     """
     _refuse_short_integers(space.size)
     mesh = Mesh(np.array(jax.local_devices()), (_AXIS,))
-    points = chunk or (_IN_CACHE if jax.default_backend() == "cpu" else _CHUNK)
-    start, end = _share(space.size, jax.process_index(), jax.process_count())
-    wave = points * mesh.size
-    chunks = min(_CHUNKS, -(-(end - start) // wave))
-    step = _step(mesh, points, chunks)
-    best = nothing(len(space.systems))
+    cut = tiling(space.extent, chunk or at_a_time())
+    start, end = _share(cut.count, jax.process_index(), jax.process_count())
+    tiles = 1 if jax.default_backend() == "cpu" else min(_TILES, math.ceil((end - start) / mesh.size))
+    step, wave = _step(mesh, cut, tiles), tiles * mesh.size
+    best = jax.tree.map(lambda leaf: jnp.stack([leaf] * mesh.size), nothing(len(space.systems)))
     group, limits = jnp.asarray(space.group), jnp.asarray([max_ttft, max_tpot])
-    for first in range(start, end, wave * chunks):
-        found = step(space, group, limits, jnp.asarray(first), jnp.asarray(end))
-        best = functools.reduce(
-            merged, (jax.tree.map(lambda a, i=i: a[i], found) for i in range(mesh.size)), best
-        )
-        told(min(first + wave * chunks, end) - start, end - start)
-    return _of_all_hosts(best)
+    for first in range(start, end, wave):
+        best = step(best, space, group, limits, jnp.asarray(first), jnp.asarray(end))
+        done = min(first + wave, end) - start
+        told(space.size * done // cut.count, space.size * (end - start) // cut.count)
+    each = (jax.tree.map(lambda leaf, i=i: leaf[i], best) for i in range(mesh.size))
+    return _of_all_hosts(functools.reduce(merged, each))
 
 
 def _refuse_short_integers(size: int) -> None:
@@ -61,44 +89,61 @@ def _refuse_short_integers(size: int) -> None:
         )
 
 
-def _share(size: int, host: int, hosts: int) -> tuple[int, int]:
-    """First and last but one of a host's points."""
-    return size * host // hosts, size * (host + 1) // hosts
+def _share(tiles: int, host: int, hosts: int) -> tuple[int, int]:
+    """First and last but one of a host's tiles."""
+    return tiles * host // hosts, tiles * (host + 1) // hosts
 
 
 @functools.lru_cache(maxsize=8)
-def _step(mesh: Mesh, points: int, chunks: int) -> Any:
-    """A compiled function that evaluates and reduces `chunks` chunks on every accelerator of the mesh."""
+def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
+    """A compiled function that evaluates and reduces `tiles` tiles on every accelerator of the mesh."""
     one, all_ = PartitionSpec(), PartitionSpec(_AXIS)
 
-    def on_one(space: Space, group: Array, limits: Array, first: Array, end: Array) -> Best:
-        own = first + jax.lax.axis_index(_AXIS).astype(first.dtype) * (points * chunks)
+    def on_one(best: Best, space: Space, group: Array, limits: Array, first: Array, end: Array) -> Best:
+        own = first + jax.lax.axis_index(_AXIS).astype(first.dtype) * tiles
+        kept = jax.tree.map(lambda leaf: leaf[0], best)
 
         def body(i: Array, best: Best) -> Best:
-            index = own + i.astype(own.dtype) * points + jnp.arange(points, dtype=own.dtype)
-            return merged(best, _chunk(space, group, limits, index, end))
+            tile = jnp.minimum(own + i, end - 1)  # again the last one, which changes nothing
+            return merged(best, _tile(space, cut, group, limits, tile))
 
-        best = jax.lax.fori_loop(0, chunks, body, nothing(len(space.systems)))
-        return jax.tree.map(lambda leaf: leaf[None], best)
+        if tiles == 1:
+            kept = body(jnp.zeros_like(first), kept)
+        else:
+            kept = jax.lax.fori_loop(0, tiles, body, kept)
+        return jax.tree.map(lambda leaf: leaf[None], kept)
 
-    mapped = jax.shard_map(
-        on_one, mesh=mesh, in_specs=(one, one, one, one, one), out_specs=all_, check_vma=False
-    )
-    return jax.jit(mapped)
+    specs = (all_, one, one, one, one, one)
+    return jax.jit(jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=all_, check_vma=False))
 
 
-def _chunk(space: Space, group: Array, limits: Array, index: Array, end: Array) -> Best:
-    inside = jnp.minimum(index, end - 1)
+def _tile(space: Space, cut: Tiling, group: Array, limits: Array, tile: Array) -> Best:
+    """The best points of one tile."""
+    replicas, loads, prices = space.extent
+    rows = jnp.minimum(tile // cut.columns * cut.replicas + jnp.arange(cut.replicas), replicas - 1)
+    columns = jnp.minimum(tile % cut.columns * cut.loads + jnp.arange(cut.loads), loads - 1)
+    of_loads = jax.vmap(functools.partial(_cheapest, space, limits), in_axes=(None, 0))
+    tpot, price, which = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
+    index = (rows[:, None] * loads + columns[None, :]) * prices + which
+    groups = jnp.broadcast_to(group[rows][:, None], index.shape)
+    return reduced(len(space.systems), *(jnp.ravel(each) for each in (groups, tpot, price, index)))
 
-    def one(i: Array) -> tuple[Array, Array, Array]:
-        found = space.evaluate(i)
-        point, price = found.point, found.unit.blended
-        allowed = (point.memory.fits > 0) & (point.ttft <= limits[0]) & (point.tpot <= limits[1])
-        return point.tpot, jnp.where(allowed & jnp.isfinite(price), price, jnp.inf), space.position(i)[0]
 
-    tpot, price, row = jax.vmap(one)(inside)
-    price = jnp.where(index < end, price, jnp.inf)
-    return reduced(len(space.systems), group[row].astype(index.dtype), tpot, price, index)
+def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> tuple[Array, Array, Array]:
+    """TPOT of one replica at one load, its least price and which of the prices that is."""
+    axes = space.axes
+    places = jnp.unravel_index(column, space.lengths[1:4])
+    concurrency, isl, osl = (axis[place] for axis, place in zip(axes[:3], places, strict=True))
+    evaluated = lambda price, energy: space.point(row, Numbers(concurrency, isl, osl, price, energy))
+    blended = lambda price, energy: evaluated(price, energy).unit.blended
+    prices = jax.vmap(lambda price: jax.vmap(lambda energy: blended(price, energy))(axes.energy_factor))
+    point = evaluated(axes.price_factor[0], axes.energy_factor[0]).point  # the same at every price
+    allowed = (point.memory.fits > 0) & (point.ttft <= limits[0]) & (point.tpot <= limits[1])
+    found = jnp.ravel(prices(axes.price_factor))
+    found = jnp.where(allowed & jnp.isfinite(found), found, jnp.inf)
+    least = jnp.min(found)
+    which = jnp.min(jnp.where(found == least, jnp.arange(found.size), found.size - 1))
+    return point.tpot, least, which
 
 
 def _of_all_hosts(best: Best) -> Best:

@@ -2,7 +2,8 @@
 
 A point is a number in mixed radix: replica (system, precision and layout), concurrency, input length, output length,
 price of the system, price of energy, the last running fastest. What all replicas share stays one number in the
-program; only what differs is looked up, so a sweep over layouts alone looks up four.
+program; only what differs is looked up, so a sweep over layouts alone looks up four. What none of them has, experts or
+adapters say, is 0 when the program is compiled, and what follows from it is not computed.
 """
 
 import dataclasses
@@ -24,7 +25,6 @@ from clustermodel.chain.question import Question
 from clustermodel.chain.search import concurrencies
 from clustermodel.chain.setup import Setup, set_up
 from clustermodel.physics.deployment import Deployment, Layout
-from clustermodel.serving.load import Load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +57,18 @@ class Numbers(NamedTuple):
     energy_factor: Any
 
 
+class Absent(eqx.Module):
+    """A number, or some, that is 0 at every point: known when the program is compiled."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+
 class Space(eqx.Module):
     """Every combination of some axes; a pytree whose arrays are as long as the axes, never as their product."""
 
     varying: Any  # leaves of (deployment, money) that differ among replicas, with a leading axis
-    shared: Any  # the leaves that do not
-    load: Load
+    shared: Any  # the leaves that do not, `Absent` where they are 0
+    load: Any  # a `Load`, likewise
     axes: Numbers
     replicas: tuple[Replica, ...] = eqx.field(static=True)
 
@@ -75,6 +81,12 @@ class Space(eqx.Module):
     def size(self) -> int:
         """How many points there are."""
         return math.prod(self.lengths)
+
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """How many replicas, loads of each, and prices of each load."""
+        replicas, concurrency, isl, osl, *prices = self.lengths
+        return replicas, concurrency * isl * osl, math.prod(prices)
 
     @property
     def group(self) -> NDArray[np.int32]:
@@ -98,10 +110,14 @@ class Space(eqx.Module):
     def evaluate(self, index: Array) -> Evaluation:
         """The point with a number, from silicon to money."""
         row, *rest = self.position(index)
+        return self.point(row, Numbers(*(axis[i] for axis, i in zip(self.axes, rest, strict=True))))
+
+    def point(self, row: Array, x: Numbers) -> Evaluation:
+        """Replica number `row` with the values `x`."""
         varying = jax.tree.map(lambda leaf: leaf[row], self.varying)
-        deployment, money = eqx.combine(varying, self.shared)
-        x = Numbers(*(axis[i] for axis, i in zip(self.axes, rest, strict=True)))
-        load = eqx.tree_at(lambda l: (l.concurrency, l.isl, l.osl), self.load, (x.concurrency, x.isl, x.osl))
+        shared, load = _with_zeros((self.shared, self.load), x.isl.dtype)
+        deployment, money = eqx.combine(varying, shared)
+        load = eqx.tree_at(lambda l: (l.concurrency, l.isl, l.osl), load, (x.concurrency, x.isl, x.osl))
         priced = eqx.tree_at(lambda d: d.system.price, deployment, deployment.system.price * x.price_factor)
         electricity = money.site.electricity * x.energy_factor
         return evaluate(priced, load, eqx.tree_at(lambda m: m.site.electricity, money, electricity))
@@ -135,7 +151,23 @@ def space(catalog: Catalog, question: Question, systems: Sequence[str | Entry[An
     if setup is None:
         raise ConfigError("systems is empty; name at least one")
     varying, shared = _divided(rows)
-    return Space(varying, shared, setup.load(jnp.ones(())), _numbers(setup, axes), tuple(replicas))
+    load = setup.load(jnp.ones(()))
+    return Space(
+        varying, _without_zeros(shared), _without_zeros(load), _numbers(setup, axes), tuple(replicas)
+    )
+
+
+def _without_zeros(tree: Any) -> Any:
+    """`Absent` in place of every leaf that is 0 throughout."""
+    return jax.tree.map(lambda leaf: leaf if np.any(np.asarray(leaf)) else Absent(np.shape(leaf)), tree)
+
+
+def _with_zeros(tree: Any, dtype: Any) -> Any:
+    """Zeros in place of every `Absent`."""
+    absent = lambda node: isinstance(node, Absent)
+    return jax.tree.map(
+        lambda node: jnp.zeros(node.shape, dtype) if absent(node) else node, tree, is_leaf=absent
+    )
 
 
 def _divided(rows: Sequence[tuple[Deployment, Money]]) -> tuple[Any, Any]:
