@@ -252,6 +252,47 @@ def test_capex_is_stacked_by_company_in_every_period():
     assert chart.totals == (30.0, 40.0)
 
 
+@pytest.fixture(scope="module")
+def spent():
+    return asked("catalog", "list", "capex")
+
+
+def test_every_amount_of_capital_spending_names_a_source_and_tells_reports_from_guides(spent):
+    known = {source["key"] for source in spent["sources"]}
+    assert all(row["source"] in known and row["date"] for row in spent["rows"])
+    assert {row["basis"] for row in spent["rows"]} == {"actual", "guide"}
+    four = ("Alphabet", "Amazon", "Meta", "Microsoft")
+    own = [row for row in spent["rows"] if row["company"] in four and row["period"] == "2026"]
+    guided = sum(row["usd"] for row in own if row["basis"] == "guide")
+    assert guided == pytest.approx(710e9)  # the middles of the guides; 725 is the sum of their tops
+
+
+def test_a_guide_is_never_added_to_a_report_nor_a_sum_to_its_parts(spent):
+    found = by_key(spent)
+    yearly = dict(zip(found["capex-year"].names, found["capex-year"].totals, strict=True))
+    assert yearly["Alphabet 2025"] == pytest.approx(91.5)  # reported; the guide of 92 stands aside
+    assert yearly["Amazon 2026"] == pytest.approx(200)
+    reported, guided = (part.values for part in found["capex-year"].parts)
+    assert not any(one and other for one, other in zip(reported, guided, strict=True))
+    assert not any("+" in name for name in (*found["capex-year"].names, *found["capex-quarter"].names))
+
+
+def test_a_wrong_table_of_capital_spending_is_refused_line_by_line(tmp_path):
+    (tmp_path / "measurements").mkdir()
+    (tmp_path / "measurements/capex.csv").write_text(
+        "company,period,usd,basis,low,high,source,confidence,date,note\nA,2025,much,hope,,,nobody,published,,\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(app, ["catalog", "list", "capex", "--configs", str(tmp_path)])
+    assert done.exit_code == 2
+    for sentence in (
+        "capex.csv:2: usd: write a number",
+        "basis: write one of actual, guide",
+        "source 'nobody'",
+    ):
+        assert sentence in done.output
+
+
 def test_validation_counts_what_is_within_the_band():
     chart = by_key(VALIDATED)["scatter-tpot-ms"]
     assert chart.says == "50 % of 2 rows are within 20 %."

@@ -1,5 +1,6 @@
 """Read configs/**/*.toml into specs, and keep where every number came from."""
 
+from clustermodel.catalog._capex import capex_rows as capex_rows
 from clustermodel.catalog._catalog import CONFIGS as CONFIGS
 from clustermodel.catalog._catalog import Catalog as Catalog
 from clustermodel.catalog._catalog import Entry as Entry

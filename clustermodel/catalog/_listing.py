@@ -127,7 +127,7 @@ def _system_memory(catalog: Catalog, table: Table, count: float | None) -> Row:
 
 def _quote_row(quote: Any) -> Row:
     head = {name: getattr(quote, name) for name in ("accelerator", "item", "basis", "date")}
-    return {**_number_row(quote.number), **head}
+    return {**head, **_number_row(quote.number)}
 
 
 def _fact(table: Table, column: _Column) -> Any:

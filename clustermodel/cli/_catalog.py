@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is known of hardware, models, workloads and prices, and from where.")
 
-_KIND = Argument("folder", read.name, "[KIND]", "accelerators, systems, ..., sources; without it, how many")
+_KIND = Argument(
+    "folder", read.name, "[KIND]", "accelerators, systems, ..., sources, capex; without it, how many"
+)
 _NAME = Argument("entry", read.name, "NAME", "name or slug, or KIND/NAME where several kinds have it", True)
 _PATH = Argument("path", read.path, "[PATH]", "file or folder of entries; without it, all that ships")
 
@@ -21,11 +23,11 @@ _PATH = Argument("path", read.path, "[PATH]", "file or folder of entries; withou
 @app.command("list")
 @command(_KIND)
 def entries(ask: Ask) -> Answer:
-    """The entries of one kind, or how many there are of each.
+    """The entries of one kind, quotes, sources or capex (capital spending by company), or how many there are of each.
 
     Example: clustermodel catalog list systems
     """
-    from clustermodel.catalog import KINDS, ConfigError, catalog_rows, did_you_mean
+    from clustermodel.catalog import KINDS, ConfigError, capex_rows, catalog_rows, did_you_mean
 
     folder = ask.options.get("folder")
     if folder is None:
@@ -34,7 +36,10 @@ def entries(ask: Ask) -> Answer:
     if folder == "sources":
         listed = [{"key": key, **source} for key, source in sorted(ask.catalog.sources.items())]
         return ask.answer("catalog_sources", entries=listed)
-    known = [*KINDS, "quotes", "sources"]
+    if folder == "capex":
+        spent = capex_rows(ask.catalog)
+        return ask.answer("capex", rows=spent, sources=_sources(ask.catalog, spent))
+    known = [*KINDS, "quotes", "sources", "capex"]
     if folder not in known:
         raise ConfigError(f"no kind {folder!r}{did_you_mean(folder, known)}; there are {', '.join(known)}")
     return ask.answer("catalog_list", entries=catalog_rows(ask.catalog, folder))
@@ -51,8 +56,7 @@ def show(ask: Ask) -> Answer:
 
     entry = _find(ask.catalog, ask.options["entry"])
     numbers = entry_rows(entry)
-    used = {row["source"]: ask.catalog.sources.get(row["source"]) for row in numbers}
-    sources = [{"key": key, **source} for key, source in used.items() if source]
+    sources = _sources(ask.catalog, numbers)
     words = {key: value for key, value in entry.words.items() if key != "name"}
     return ask.answer(
         "catalog_entry",
@@ -78,6 +82,12 @@ def check(ask: Ask) -> Answer:
     if problems := problems_in(path):
         raise ConfigError("\n".join(problems))
     return ask.answer("catalog_check", path=str(path), problems=0)
+
+
+def _sources(catalog: "Catalog", rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sources that rows name, each once."""
+    used = {row["source"]: catalog.sources.get(row["source"]) for row in rows}
+    return [{"key": key, **source} for key, source in used.items() if source]
 
 
 def _find(catalog: "Catalog", text: str) -> "Entry[Any]":

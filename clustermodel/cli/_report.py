@@ -18,7 +18,7 @@ _TABLES = {
     "validate_rows": (("metric", "mode"), ("measured", "predicted")),
     "capex": (("company", "period"), ("usd",)),
 }
-"""Tables that have charts: columns of names and columns of numbers."""
+"""Tables that have charts: columns of names and columns of numbers; `catalog list capex --format csv` is one."""
 
 
 @command(_RESULTS, _FIGURES, forms=("html", "md"))

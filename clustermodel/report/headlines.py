@@ -122,7 +122,7 @@ def _validate(answer: Answer) -> Headline:
     best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
     return Headline(
         "Predictions against measurements",
-        f"{figure(best['median_abs_pct'])} % median error of {label(best['metric'])}",
+        f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
         f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
         f"the bias is {figure(best['bias_pct'])} %.",
     )
@@ -131,7 +131,7 @@ def _validate(answer: Answer) -> Headline:
 def _sensitivity(answer: Answer) -> Headline:
     asked, first = answer["inputs"], answer["elasticities"][0]
     return Headline(
-        f"What {label(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
+        f"What the {label(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
         f"{words(first['field'])} ({first['entry']})",
         f"Its range moves the answer from {figure(first['low'])} to {figure(first['high'])} times its value.",
     )
@@ -152,6 +152,19 @@ def _breakeven(answer: Answer) -> Headline:
     )
 
 
+def _listed(answer: Answer) -> Headline:
+    return Headline("From the catalogue", f"{len(answer['entries'])} entries", "")
+
+
+def _capex(answer: Answer) -> Headline:
+    guided = sum(row.get("basis") == "guide" for row in answer["rows"])
+    return Headline(
+        "Capital spending by company",
+        f"{len(answer['rows'])} amounts",
+        f"{guided} of them are guides; they stand apart from what was reported." if guided else "",
+    )
+
+
 def _anything(answer: Answer) -> Headline:
     return Headline(words(answer["kind"]).capitalize(), "", "")
 
@@ -166,4 +179,6 @@ _HEADLINES: Mapping[str, Callable[[Answer], Headline]] = {
     "validate": _validate,
     "design_sensitivity": _sensitivity,
     "design_breakeven": _breakeven,
+    "catalog_list": _listed,
+    "capex": _capex,
 }

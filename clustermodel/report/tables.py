@@ -10,13 +10,14 @@ from rich.text import Text
 
 from clustermodel.report.cost import screen
 from clustermodel.report.entries import entry, sources
-from clustermodel.report.figures import count, words
+from clustermodel.report.figures import count, short, words
 from clustermodel.report.fleet import proven
 from clustermodel.report.points import curves, side_by_side
 from clustermodel.report.provenance import grounds
 from clustermodel.report.risk import tails
 from clustermodel.report.rows import UNFLATTENED, columns, flat, tables_of
 from clustermodel.report.speed import cases, limits, serving
+from clustermodel.report.spending import spent
 from clustermodel.report.validation import scores
 
 Answer = Mapping[str, Any]
@@ -33,9 +34,14 @@ _SHOWN: Mapping[str, Callable[[Answer], Iterator[RenderableType]]] = {
     "bench-serve": serving,
     "risk": tails,
     "fleet": proven,
+    "capex": spent,
 }
 _AS_WRITTEN = ("year",)
 """Numbers that are names: no thousands, no rounding."""
+_ROOM = 99
+"""Columns of a table in which words stand whole."""
+_MANY_DIGITS = 1e9
+"""From where on numbers are written with a letter: 90.0 G."""
 
 
 def parts(answer: Answer) -> Iterator[RenderableType]:
@@ -67,17 +73,33 @@ def records_table(records: Sequence[Answer]) -> Table:
     rows = [flat(record) for record in records]
     names = [name for name in columns(rows) if any(row.get(name) not in (None, "") for row in rows)]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    texts = {
+        name: ["" if row.get(name) is None else _cell(name, row[name]) for row in rows] for name in names
+    }
+    widths = _widths(names, texts)
     for name in names:
         if all(isinstance(row.get(name), int | float | None) for row in rows):
             table.add_column(words(name).replace(" ", "\n"), justify="right", no_wrap=True)
         else:
-            table.add_column(words(name), overflow="fold", no_wrap=name == names[0])
-    for row in rows:
-        table.add_row(*("" if row.get(name) is None else _cell(name, row[name]) for name in names))
+            table.add_column(
+                words(name), overflow="fold", no_wrap=name == names[0], min_width=widths.get(name)
+            )
+    for line in zip(*texts.values(), strict=True):
+        table.add_row(*line)
     return table
+
+
+def _widths(names: Sequence[str], texts: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Columns in which the words of every column but the first stand whole, where all of them find room."""
+    longest = {
+        name: max(len(w) for text in (words(name), *texts[name]) for w in text.split() or [""])
+        for name in names
+    }
+    longest[names[0]] = max(map(len, texts[names[0]]), default=0)
+    return longest if sum(longest.values()) + 2 * len(names) <= _ROOM else {}
 
 
 def _cell(name: str, value: Any) -> str:
     if name in _AS_WRITTEN or not isinstance(value, int | float):
         return str(value)
-    return count(value)
+    return short(value) if abs(value) >= _MANY_DIGITS else count(value)

@@ -10,7 +10,7 @@ from clustermodel.report.figures import usd, usd_unit, words
 _SHOWN = {"price_usd": "price that matches", "cost_ratio": "cost over the reference's"}
 _APART = 1.01
 """Ratio of the ends of a range from which on they are worth a bar each."""
-_NAMES = {"touched": "share of the memory touched by a step"}
+_NAMES = {"touched": "touched share"}
 
 
 def breakeven(answer: Mapping[str, Any]) -> Iterator[Chart]:

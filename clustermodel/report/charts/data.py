@@ -44,11 +44,12 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One layer of stacked bars: a value for every bar; a quiet one is what is left over."""
+    """One layer of stacked bars: a value for every bar; a quiet one is many small ones, a spare one is left free."""
 
     name: str
     values: Values
     quiet: bool = False
+    spare: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +111,9 @@ class Bars(Chart):
 
     @property
     def shown(self) -> Values:
-        """What stands at the end of every bar: its total, without what is left over."""
-        loud = [part for part in self.parts if not part.quiet]
-        return tuple(sum(part.values[i] for part in loud) for i in range(len(self.names)))
+        """What stands at the end of every bar: its total, without what is left free."""
+        used = [part for part in self.parts if not part.spare]
+        return tuple(sum(part.values[i] for part in used) for i in range(len(self.names)))
 
     def rows(self) -> list[Row]:
         """One row a bar, one column a part, then the total."""

@@ -12,15 +12,15 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from clustermodel.report.charts import theme
-from clustermodel.report.charts.data import Bars, Chart, Curves, Field, Spans, Waterfall
-from clustermodel.report.charts.paint import paint
+from clustermodel.report.charts.data import Bars, Chart, Curves, Spans, Waterfall
+from clustermodel.report.charts.paint import DIRECT, lines, paint
 
-_WIDTH, _HEIGHT, _BAR, _AXIS = 5.4, 3.3, 0.32, 0.6  # inches; a bar is as high as two lines of text
-_FEW = 4  # names of curves that need no room of their own
+_WIDTH, _HEIGHT = 5.4, 3.3  # inches
+_BAR, _AXIS, _LEGEND, _TITLE = 0.34, 0.72, 0.2, 0.28  # heights of a bar, of the axis below, of lines of text
 _ID = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 _COLORS = {color: f"var(--{name})" for name, color in theme.LIGHT.items() if name not in ("fill", "link")}
 FORMATS = ("svg", "png", "pdf")
-_LETTERS = 70  # of a title, on one line
+_LETTERS = 52  # of a title, on one line
 _ONE_AT_A_TIME = threading.RLock()
 
 
@@ -54,8 +54,9 @@ def svg(chart: Chart, prefix: str = "") -> str:
 def save(chart: Chart, path: Path) -> None:
     """Write the picture as SVG, PNG or PDF, by the suffix of the path."""
     with _styled():
-        made = draw(chart)
-        made.suptitle(textwrap.fill(chart.title, _LETTERS), x=0.01, ha="left", fontsize=11, fontweight="bold")
+        made, title = draw(chart), textwrap.wrap(chart.title, _LETTERS)
+        made.set_figheight(made.get_figheight() + _TITLE * len(title))
+        made.suptitle("\n".join(title), x=0.01, ha="left", fontsize=11, fontweight="bold")
         made.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -67,14 +68,12 @@ def _styled() -> Iterator[None]:
 
 
 def _height(chart: Chart) -> float:
+    if isinstance(chart, Curves):
+        names = list(dict.fromkeys(curve.of or curve.name for curve in chart.curves))
+        return _HEIGHT + (_LEGEND * lines(names) if len(names) > DIRECT else 0.0)
     if isinstance(chart, Bars):
-        legend = 0.19 * -(-len(chart.parts) // 3) if len(chart.parts) > 1 else 0.0
-        return _AXIS + _BAR * len(chart.names) + legend
+        names = [part.name for part in chart.parts]
+        return _AXIS + _BAR * len(chart.names) + (_LEGEND * lines(names) if len(names) > 1 else 0.0)
     if isinstance(chart, Waterfall):
         return _AXIS + _BAR * (len(chart.steps) + 1)
-    if isinstance(chart, Spans):
-        return _AXIS + _BAR * len(chart.spans)
-    if isinstance(chart, Field):
-        return _AXIS + _BAR * len(chart.ys)
-    names = {curve.of or curve.name for curve in chart.curves} if isinstance(chart, Curves) else ()
-    return _HEIGHT + (0.19 * -(-len(names) // 3) if len(names) > _FEW else 0.0)
+    return _AXIS + _BAR * len(chart.spans if isinstance(chart, Spans) else getattr(chart, "ys", ()))

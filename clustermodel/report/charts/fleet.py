@@ -11,6 +11,8 @@ Record = Mapping[str, Any]
 _TRILLION = 1e12
 _ALL = 99.95
 """Per cent from which all is served."""
+_LEFT = 5e-4
+"""Share of the work from which what is left out is seen."""
 _CURVES = 8
 """Limits in one chart, the dearest."""
 
@@ -98,14 +100,16 @@ def served(rows: Sequence[Record], work: str) -> Bars:
         f"The plan serves {figure(total)} {many}, {percent(total / (total + sum(left)))} of what is asked for.",
         periods,
         Axis("work served in the period", many),
-        (*parts, Part("left out", left, quiet=True)) if any(left) else parts,
+        (*parts, Part("left out", left, spare=True)) if sum(left) > _LEFT * total else parts,
     )
 
 
 def unmet(rows: Sequence[Record]) -> Field:
     """Share of the work asked for that is served, by workload and period."""
     periods, workloads = _periods(rows), tuple(dict.fromkeys(str(row["workload"]) for row in rows))
-    share = {(str(row["workload"]), str(row["period"])): 100 * (1 - row["unmet_share"]) for row in rows}
+    share = {
+        (str(row["workload"]), str(row["period"])): round(100 * (1 - row["unmet_share"]), 6) for row in rows
+    }
     (workload, period), least = min(share.items(), key=lambda pair: pair[1])
     return Field(
         "unmet",

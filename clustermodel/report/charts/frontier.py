@@ -11,7 +11,7 @@ Point = Mapping[str, Any]
 
 SPEED = Axis("speed of one user", "tok/s")
 PRICE = Axis("price of all tokens", "USD per million", log=True)
-PER_MW = Axis("output tokens per planned megawatt", "tok/s/MW", log=True)
+PER_MW = Axis("output of a planned megawatt", "tok/s/MW", log=True)
 
 
 def frontier(answer: Mapping[str, Any]) -> Iterator[Chart]:

@@ -9,6 +9,8 @@ from clustermodel.report.figures import figure
 Record = Mapping[str, Any]
 
 _BILLION, _MW_PER_GW = 1e9, 1e3
+_BASES = {"actual": "reported", "guide": "a guide"}
+_AND = " + "
 
 
 def listed(answer: Mapping[str, Any]) -> Iterator[Chart]:
@@ -42,8 +44,38 @@ def _price(row: Record) -> float:
 
 
 def spending(answer: Mapping[str, Any]) -> Iterator[Chart]:
-    """The chart of a table of capital spending."""
-    yield capex([row for row in answer["rows"] if row["usd"] is not None])
+    """The charts of a table of capital spending: years apart from quarters where it tells guides from reports."""
+    rows = [row for row in answer["rows"] if row["usd"] is not None]
+    if not all(row.get("basis") for row in rows):
+        yield capex(rows)
+        return
+    single = [row for row in rows if _AND not in str(row["company"])]  # sums would count their parts again
+    for length in ("year", "quarter"):
+        own = [row for row in single if ("Q" in str(row["period"])) == (length == "quarter")]
+        if own:
+            yield reported(length, own)
+
+
+def reported(length: str, rows: Sequence[Record]) -> Bars:
+    """Capital spending by company and period: reported, or guided where no report is known yet."""
+    best = {(str(row["company"]), str(row["period"])): row for row in rows if row["basis"] == "guide"}
+    best |= {(str(row["company"]), str(row["period"])): row for row in rows if row["basis"] == "actual"}
+    most = {company: max(row["usd"] for key, row in best.items() if key[0] == company) for company, _ in best}
+    keys = sorted(best, key=lambda key: (-most[key[0]], key[0], key[1].removeprefix("FY")))
+    sizes = {basis: [best[key]["usd"] * (best[key]["basis"] == basis) for key in keys] for basis in _BASES}
+    (company, period), top = max(best.items(), key=lambda pair: pair[1]["usd"])
+    return Bars(
+        f"capex-{length}",
+        f"Capital spending by company and {length}",
+        f"The most is {company}'s in {period}: {figure(top['usd'] / _BILLION)} billion USD, {_BASES[top['basis']]}.",
+        tuple(f"{company} {period}" for company, period in keys),
+        Axis("capital spending", "billion USD"),
+        tuple(
+            Part(name, numbers([each / _BILLION for each in sizes[basis]]))
+            for basis, name in _BASES.items()
+            if any(sizes[basis])
+        ),
+    )
 
 
 def capex(rows: Sequence[Record]) -> Bars:

@@ -109,7 +109,7 @@ def memory(points: Sequence[Point]) -> Bars:
         f"Of the nearest memory of {points[0]['system']}, {percent(1 - free[0] / 100)} is in use.",
         tuple(f"{name}, {figure(size)} GB" for name, (size, _) in tiers.items()),
         Axis("share of the tier", "%"),
-        (*(Part(use, share) for use, share in shares.items()), Part("free", free, quiet=True)),
+        (*(Part(use, share) for use, share in shares.items()), Part("free", free, spare=True)),
     )
 
 
@@ -134,7 +134,7 @@ def power_against_speed(points: Sequence[Point]) -> Curves:
         "Tokens per megawatt against speed",
         f"A planned megawatt of {best['system']} puts out the most: {figure(best['tok_s_per_mw'])} tok/s.",
         Axis("speed of one user", "tok/s"),
-        Axis("output tokens per planned megawatt", "tok/s/MW"),
+        Axis("output of a planned megawatt", "tok/s/MW"),
         tuple(curves),
     )
 

@@ -2,24 +2,26 @@
 
 import functools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from clustermodel.report.charts import theme
 from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Field, Spans, Waterfall
 from clustermodel.report.figures import UNKNOWN, figure, tick
 
-_DIRECT = 4  # names that find room in the picture; more stand below it
-_COLUMNS = 3  # of a legend below
+DIRECT = 4  # names that find room in the picture; more stand below it
+_LINE = 66  # letters of a line of a legend below, signs included
+_SIGN = 8  # letters that a sign of a legend takes
 _DEPTH = 3  # decimal digits within which a log axis names every tick
+_EQUAL = 1e-6  # share of a value within which two are one colour
 _HEIGHT = 0.62  # of a bar, as a share of its row
 _LABELLED = 0.09  # of the longest bar: a part that is wider carries its number
 _MANY = 50  # points that are drawn small and let others through
+_SIDE = 44  # letters of a line up the side
 _WORDS = 26  # letters of a name beside a bar before it goes on below
 
 
@@ -48,18 +50,25 @@ def _legend(axes: Axes) -> None:
     labels: dict[str, Any] = {}
     for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
         labels.setdefault(name, handle)
-    if len(labels) <= _DIRECT:
+    if len(labels) <= DIRECT:
         axes.legend(labels.values(), labels.keys(), loc="best", fontsize=8)
     else:
-        _figure(axes).legend(
-            labels.values(), labels.keys(), loc="outside lower center", ncols=_COLUMNS, fontsize=8
-        )
+        _below(axes, labels)
 
 
-def _figure(axes: Axes) -> Figure:
+def _below(axes: Axes, labels: Mapping[str, Any]) -> None:
     figure = axes.get_figure(root=True)
     assert figure is not None
-    return figure
+    names = list(labels)
+    figure.legend(
+        labels.values(), names, loc="outside lower center", ncols=-(-len(names) // lines(names)), fontsize=8
+    )
+
+
+def lines(names: Sequence[str]) -> int:
+    """Lines of a legend below a picture."""
+    columns = max(_LINE // (max(map(len, names)) + _SIGN), 1)
+    return -(-len(names) // columns)
 
 
 def _curve(axes: Axes, curve: Curve, index: int) -> None:
@@ -92,19 +101,22 @@ def _bars(chart: Bars, axes: Axes) -> None:
     for index, part in enumerate(chart.parts):
         sizes = np.asarray(part.values)
         start = np.where(sizes >= 0, above, below)
-        again = index >= len(theme.SERIES) and not part.quiet  # colours start over: hatched
-        color = theme.LIGHT["line"] if part.quiet else theme.series_color(index)
+        soft = part.quiet or part.spare
+        again = index >= len(theme.SERIES) and not soft  # colours start over: hatched
+        color = theme.LIGHT["line"] if soft else theme.series_color(index)
         axes.barh(places, sizes, left=start, color=color, label=part.name, height=_HEIGHT,
                   hatch="////" if again else None, edgecolor=theme.LIGHT["line"], linewidth=0.5)  # fmt: skip
-        if len(chart.parts) > 1 and not part.quiet and not again:
-            _numbers(axes, places, start, sizes, _LABELLED * longest)
+        if len(chart.parts) > 1 and not soft and not again:
+            some = np.where(sizes < np.asarray(chart.totals), sizes, 0)  # what is all of a bar stands at its end
+            _numbers(axes, places, start, some, _LABELLED * longest)
         above, below = above + np.maximum(sizes, 0), below + np.minimum(sizes, 0)
     for place, shown, end in zip(places, chart.shown, above, strict=True):
         axes.text(end + 0.01 * longest, place, figure(shown), va="center", fontsize=8)
     _named(axes, chart.names, chart.value)
     axes.margins(x=0.12)
     if len(chart.parts) > 1:
-        _figure(axes).legend(loc="outside lower center", ncols=_COLUMNS, fontsize=8)
+        handles, names = axes.get_legend_handles_labels()
+        _below(axes, dict(zip(names, handles, strict=True)))
 
 
 def _numbers(axes: Axes, places: np.ndarray, starts: np.ndarray, sizes: np.ndarray, least: float) -> None:
@@ -162,10 +174,12 @@ def _named(axes: Axes, names: Sequence[str], value: Axis) -> None:
 def _field(chart: Field, axes: Axes) -> None:
     values = np.array([[np.nan if z is None else z for z in line] for line in chart.values], dtype=float)
     axes.grid(visible=False)
-    columns, lines = np.arange(len(chart.xs)), np.arange(len(chart.ys))
+    columns, places = np.arange(len(chart.xs)), np.arange(len(chart.ys))
     shown = np.log10(np.where(values > 0, values, np.nan)) if chart.z.log else values
-    axes.pcolormesh(columns, lines, shown, cmap="cividis", shading="nearest", rasterized=False)
     low, high = np.nanmin(shown), np.nanmax(shown)
+    low = low if high - low > _EQUAL * abs(high) else high - 1
+    edges = [np.arange(size + 1) - 0.5 for size in (len(columns), len(places))]
+    axes.pcolormesh(*edges, shown, cmap="cividis", shading="flat", vmin=low, vmax=high)
     for j, i in np.ndindex(*values.shape):
         known = np.isfinite(values[j, i])
         color = (
@@ -174,15 +188,15 @@ def _field(chart: Field, axes: Axes) -> None:
         text = figure(float(values[j, i])) if known else UNKNOWN
         axes.text(i, j, text, ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(columns, chart.x.names or [tick(x) for x in chart.xs])
-    axes.set_yticks(lines, chart.y.names or [tick(y) for y in chart.ys])
+    axes.set_yticks(places, chart.y.names or [tick(y) for y in chart.ys])
     axes.tick_params(length=0)
     axes.set_xlabel(chart.x.title)
-    axes.set_ylabel(chart.y.title)
+    axes.set_ylabel(textwrap.fill(chart.y.title, _SIDE))
 
 
 def _scale(axes: Axes, x: Axis, y: Axis) -> None:
     axes.set_xlabel(x.title)
-    axes.set_ylabel(y.title)
+    axes.set_ylabel(textwrap.fill(y.title, _SIDE))
     for axis, side in ((x, axes.xaxis), (y, axes.yaxis)):
         if axis.log:
             (axes.set_xscale if side is axes.xaxis else axes.set_yscale)("log")

@@ -18,7 +18,7 @@ def tornado(answer: Mapping[str, Any]) -> Iterator[Chart]:
     if wide:
         yield Spans(
             "tornado",
-            f"What {output} hangs on",
+            f"What the {output} hangs on",
             f"{_name(wide[0])} moves it the most: from {figure(wide[0]['low'])} to {figure(wide[0]['high'])} "
             "times its value.",
             Axis(f"{output} over its value", "1"),
@@ -42,9 +42,9 @@ def elasticities(answer: Mapping[str, Any]) -> Spans:
     )
     return Spans(
         "elasticities",
-        f"Elasticities of {output}",
+        f"Elasticities of the {output}",
         f"One per cent more {_name(rows[0])} changes it by {figure(rows[0]['elasticity'])} %.",
-        Axis(f"change of {output} for 1 %", "%"),
+        Axis(f"change of the {output} for 1 %", "%"),
         0.0,
         tuple(spans),
     )

@@ -32,10 +32,10 @@ def by_mode(metric: str, groups: Sequence[Record]) -> Bars:
     best = min(range(len(groups)), key=lambda i: median[i])
     return Bars(
         f"errors-{metric.replace('_', '-')}",
-        f"Errors of {label(metric)}",
+        f"Errors of the {label(metric)}",
         f"Half of the {groups[best]['key']} rows are within {figure(median[best])} %.",
         tuple(f"{group['key']} ({group['n']:,})" for group in groups),
-        Axis(f"absolute error of {label(metric)}", "%"),
+        Axis(f"absolute error of the {label(metric)}", "%"),
         (Part("half of the rows", median), Part("up to nine tenths", beyond)),
     )
 
