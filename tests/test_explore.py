@@ -19,10 +19,23 @@ from clustermodel.catalog import ConfigError, load_catalog
 from clustermodel.cli.main import app
 from clustermodel.explore.answer import changed
 from clustermodel.explore.state import SLIDERS, overrides, read_state, start_values
+from clustermodel.report.charts import theme
 
 pytest.importorskip("matplotlib")
 uvicorn = pytest.importorskip("uvicorn")
 
+INKS = """() => {
+  const two = (number) => (+number).toString(16).padStart(2, "0");
+  const hex = (color) => "#" + color.match(/[0-9]+/g).slice(0, 3).map(two).join("");
+  const ground = (each) => {
+    const own = getComputedStyle(each).backgroundColor;
+    return own === "rgba(0, 0, 0, 0)" ? (each.parentElement ? ground(each.parentElement) : "rgb(255, 255, 255)") : own;
+  };
+  return [...document.body.querySelectorAll("*:not(svg *):not(script):not(style)")]
+    .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((each) => [hex(getComputedStyle(each).color), hex(ground(each))]);
+}"""
+"""Colour and ground of every element with text of its own."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -297,6 +310,66 @@ def test_every_control_has_a_name_and_works_from_the_keyboard(page, address):
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
+def written_by(words, path):
+    """The answer of a command in a file."""
+    done = CliRunner().invoke(app, [*words, "--quiet", "--out", str(path)])
+    assert done.exit_code == 0, done.output
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory):
+    """The report that `make demo` makes, on fewer systems."""
+    folder = tmp_path_factory.mktemp("demo")
+    question = ["--systems", "hgx-h200,hgx-b200", "--model", "llama-3.1-70b", "--precision", "fp8"]
+    answers = [
+        written_by([verb, *question, "--max-tpot-ms", "50"], folder / f"{verb}.json")
+        for verb in ("compare", "frontier")
+    ]
+    written_by(["report", *answers], folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.browser
+def test_the_report_of_the_demonstration_says_nothing_to_the_console_and_asks_for_nothing(page, demonstrated):
+    page.goto(demonstrated.as_uri())
+    assert page.locator("svg").count() == page.locator("figure").count() >= 6
+    assert "per million tokens" in page.inner_text(".answer >> nth=0")
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.troubles == []
+    assert page.asked == [demonstrated.as_uri()]
+
+
+@pytest.mark.browser
+def test_a_report_prints_dark_on_light_with_every_value(page, demonstrated):
+    page.emulate_media(media="print", color_scheme="dark")
+    page.goto(demonstrated.as_uri())
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("figure details table >> nth=0").is_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_both_pages_stands_out_from_its_ground(page, address, demonstrated, scheme):
+    page.emulate_media(color_scheme=scheme)
+    for url in (f"http://127.0.0.1:{address[1]}/", demonstrated.as_uri()):
+        page.goto(url)
+        for ink, ground in {tuple(pair) for pair in page.evaluate(INKS)}:
+            assert theme.contrast(ink, ground) >= 4.5, (url, ink, ground)
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_the_answer_first_and_then_what_can_be_opened(page, demonstrated):
+    page.goto(demonstrated.as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.keyboard.press("Enter")
+    assert page.locator("figure details table >> nth=0").is_visible()
+
+
 @pytest.mark.browser
 def test_a_report_opens_sorts_and_asks_for_nothing(page, tmp_path):
     from clustermodel.report.document import section
@@ -314,9 +387,10 @@ def test_a_report_opens_sorts_and_asks_for_nothing(page, tmp_path):
     assert cells() == names
     page.click("th button >> text=name")
     assert cells() == sorted(names)
-    page.click("th button >> text=value")
+    page.focus("th button >> text=value")
+    page.keyboard.press("Enter")
     assert cells() == ["alpha", "gamma", "beta"]  # as numbers, not as letters
-    page.click("th button >> text=value")
+    page.keyboard.press("Space")
     assert page.get_attribute("th >> nth=1", "aria-sort") == "descending"
     assert page.troubles == []
     assert page.asked == [path.as_uri()]

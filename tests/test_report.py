@@ -369,6 +369,9 @@ def test_colours_stand_out_from_the_ground(palette):
     assert all(theme.contrast(palette[name], ground) >= 3 for name in palette if name.startswith("series"))
     assert all(theme.contrast(palette[name], ground) >= 7 for name in ("ink", "soft"))
     assert theme.contrast(palette["link"], ground) >= 4.5
+    assert theme.contrast(palette["ink"], palette["fill"]) >= 7  # what is written in a field
+    bars = [palette[name] for name in palette if name.startswith("series")]
+    assert all(theme.contrast(ground, bar) >= 4.5 for bar in bars)  # numbers in bars
 
 
 @pytest.fixture(scope="module")

@@ -16,21 +16,22 @@ class Slider:
 
     name: str
     label: str
-    unit: str
+    unit: str  # in words
     low: float
     high: float
     step: float
     target: str = ""  # of a number of everybody's; a factor on the first system's own number has none
+    written: str = ""  # the unit as the catalogue writes it
 
 
 SLIDERS = (
-    Slider("price", "price of the first system", "x", 0.1, 4, 0.05),
-    Slider("memory", "its memory", "x", 0.25, 4, 0.05),
-    Slider("bandwidth", "its memory bandwidth", "x", 0.25, 4, 0.05),
-    Slider("wacc", "cost of capital", "1/year", 0.02, 0.25, 0.005, "price.wacc"),
-    Slider("life", "life", "year", 1, 10, 0.5, "price.life"),
-    Slider("electricity", "electricity", "USD/kWh", 0.01, 0.4, 0.005, "site.electricity"),
-    Slider("utilisation", "utilisation", "", 0.05, 1, 0.01, "price.utilisation"),
+    Slider("price", "price of the first system", "times", 0.1, 4, 0.05),
+    Slider("memory", "its memory", "times", 0.25, 4, 0.05),
+    Slider("bandwidth", "its memory bandwidth", "times", 0.25, 4, 0.05),
+    Slider("wacc", "cost of capital", "a year", 0.02, 0.25, 0.005, "price.wacc"),
+    Slider("life", "life", "years", 1, 10, 0.5, "price.life", "year"),
+    Slider("electricity", "electricity", "USD/kWh", 0.01, 0.4, 0.005, "site.electricity", "USD/kWh"),
+    Slider("utilisation", "utilisation", "of the time", 0.05, 1, 0.01, "price.utilisation"),
 )
 FORMATS = ("", "bf16", "fp8", "fp4")
 NAMES = {"system": "systems", "against": "systems", "model": "models", "workload": "workloads"}
@@ -113,8 +114,7 @@ def overrides(catalog: Catalog, state: State) -> dict[str, str]:
         if slider.name in state.numbers:
             value = state.numbers[slider.name]
             if slider.target:
-                unit = "" if slider.name == "wacc" else slider.unit
-                found[slider.target] = f"{value:g} {unit}".rstrip()
+                found[slider.target] = f"{value:g} {slider.written}".rstrip()
             else:
                 found |= _scaled(catalog, state.system, slider.name, value)
     return found

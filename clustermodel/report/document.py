@@ -14,6 +14,8 @@ Answer = Mapping[str, Any]
 
 MOST_ROWS = 200
 """Rows of a table that a report shows; the answer itself has all of them."""
+_FEW, _MANY = 8, 12
+"""Rows and columns of a table that is turned on its side: no more, and no fewer."""
 _TABLES_ELSEWHERE = ("rows",)
 """Tables whose place is a chart: thousands of lines."""
 
@@ -80,7 +82,16 @@ def table(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
     rows = [flat(record) for record in records]
     names = [name for name in columns(rows) if any(row.get(name) not in (None, "") for row in rows)]
     cells = tuple(tuple(_cell(name, row.get(name)) for name in names) for row in rows[:MOST_ROWS])
+    if len(rows) <= _FEW < _MANY < len(names):
+        return _turned(title, [words(name) for name in names], cells)
     return Table(title, tuple(words(name) for name in names), cells, len(rows))
+
+
+def _turned(title: str, names: Sequence[str], cells: Sequence[tuple[Cell, ...]]) -> Table:
+    """The same with a line for each field: few things of which much is known fit a page beside each other."""
+    first, *rest = zip(*cells, strict=True)
+    lines = tuple((Cell(name), *line) for name, line in zip(names[1:], rest, strict=True))
+    return Table(title, (names[0], *(cell.text for cell in first)), lines, len(lines))
 
 
 def _cell(name: str, value: Any) -> Cell:

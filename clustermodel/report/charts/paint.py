@@ -107,7 +107,9 @@ def _bars(chart: Bars, axes: Axes) -> None:
         axes.barh(places, sizes, left=start, color=color, label=part.name, height=_HEIGHT,
                   hatch="////" if again else None, edgecolor=theme.LIGHT["line"], linewidth=0.5)  # fmt: skip
         if len(chart.parts) > 1 and not soft and not again:
-            some = np.where(sizes < np.asarray(chart.totals), sizes, 0)  # what is all of a bar stands at its end
+            some = np.where(
+                sizes < np.asarray(chart.totals), sizes, 0
+            )  # what is all of a bar stands at its end
             _numbers(axes, places, start, some, _LABELLED * longest)
         above, below = above + np.maximum(sizes, 0), below + np.minimum(sizes, 0)
     for place, shown, end in zip(places, chart.shown, above, strict=True):
