@@ -14,7 +14,7 @@ from clustermodel.report.charts import charts, theme
 from clustermodel.report.charts.data import Bars, Curves, Field, Spans, Waterfall
 from clustermodel.report.charts.market import capex
 from clustermodel.report.document import section, table
-from clustermodel.report.rows import plain
+from clustermodel.report.rows import plain, rows
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -431,6 +431,17 @@ def test_hostile_names_stay_text_in_pages_and_pictures(compared):
 
 def test_the_version_and_the_seed_are_at_the_end(risky):
     assert section(risky).made_by == f"clustermodel {cm.__version__}, answer form 1, seed 0"
+
+
+def test_rows_of_power_are_its_caps(powered):
+    assert [row["cap_w"] for row in rows(powered | {"oversubscription": [{"factor": 1.0}]})] == [400.0, 900.0]
+
+
+def test_few_things_of_which_much_is_known_stand_beside_each_other():
+    made = table("points", [{"name": n, **{f"field_{i}": i for i in range(20)}} for n in ("a", "b")])
+    assert made.headings == ("name", "a", "b")
+    assert [cell.text for cell in made.rows[3]] == ["field 3", "3", "3"]
+    assert table("points", [{"name": "a", "field": 1}]).headings == ("name", "field")
 
 
 def test_a_long_table_says_how_long_it_is():

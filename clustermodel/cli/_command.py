@@ -97,8 +97,12 @@ def command(
             with _output.working(quiet) as sign:
                 ask.shown_on(sign)
                 found = answer(ask)
+                for destination in outputs:
+                    if destination.path:  # drawing a report takes its time, too
+                        destination.write(found)
             for destination in outputs:
-                destination.write(found)
+                if not destination.path:
+                    destination.write(found)
             if given["out"]:
                 ask.say(f"wrote {given['out']}")
 

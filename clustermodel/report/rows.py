@@ -11,6 +11,8 @@ UNFLATTENED = ("inputs", "assumptions", "drivers", "sources")
 """Parts of an answer that describe it as a whole and have no place in a row; JSON carries them."""
 NAMED = {"metrics": "metric"}
 """Parts that are records by name, and the column that the name goes into."""
+_ROWS = {"power": "caps"}
+"""The table that the rows are, by kind of answer, where it is not the first."""
 
 
 def plain(value: Any) -> Any:
@@ -41,8 +43,9 @@ def tables_of(answer: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """One flat row for each record of the answer's first table, or one for an answer about one thing."""
-    table = next(iter(tables_of(answer).values()), [answer])
+    """One flat row for each record of the answer's main table, or one for an answer about one thing."""
+    found = tables_of(answer)
+    table = found.get(_ROWS.get(str(answer.get("kind")), "")) or next(iter(found.values()), [answer])
     return [flat(row) for row in table]
 
 
