@@ -25,9 +25,9 @@ class Slider:
 
 
 SLIDERS = (
-    Slider("price", "price of the first system", "times", 0.1, 4, 0.05),
-    Slider("memory", "its memory", "times", 0.25, 4, 0.05),
-    Slider("bandwidth", "its memory bandwidth", "times", 0.25, 4, 0.05),
+    Slider("price", "price of the first system", "x", 0.1, 4, 0.05),
+    Slider("memory", "its memory", "x", 0.25, 4, 0.05),
+    Slider("bandwidth", "its memory bandwidth", "x", 0.25, 4, 0.05),
     Slider("wacc", "cost of capital", "a year", 0.02, 0.25, 0.005, "price.wacc"),
     Slider("life", "life", "years", 1, 10, 0.5, "price.life", "year"),
     Slider("electricity", "electricity", "USD/kWh", 0.01, 0.4, 0.005, "site.electricity", "USD/kWh"),
