@@ -139,7 +139,7 @@ def shadow_prices(rows: Sequence[Record]) -> Iterator[Curves]:
             yield Curves(
                 f"worth-{'-'.join(unit.lower().replace('/', ' ').split())}",
                 f"What one more unit of a limit is worth [{unit}]",
-                f"One more unit of {_limit(best)} in {best['period']} is worth the most: {figure(best['value'])} {unit}.",
+                f"One more of {_limit(best)} in {best['period']} is worth the most: {figure(best['value'])} {unit}.",
                 Axis("period", names=periods),
                 Axis("worth of one more unit", unit),
                 tuple(_worth(name, [row for row in own if _limit(row) == name], periods) for name in binding),
