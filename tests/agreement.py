@@ -43,11 +43,14 @@ def chain(model: str) -> Answers:
 
 def sweep_of_systems() -> Answers:
     """What a sweep's reductions keep: the least price at every speed, and whose it is."""
-    from sweep_worker import small_space
+    from clustermodel.catalog import load_catalog
+    from clustermodel.chain import Question
+    from clustermodel.sweep import Axes, space, sweep
 
-    from clustermodel.sweep import sweep
-
-    best = sweep(small_space(), max_tpot=0.05, chunk=8)
+    axes = Axes(concurrency=(1, 8, 64), isl=(256, 2048), price_factor=(1.0, 1.5))
+    systems = ["hgx-h200", "hgx-b200"]
+    points = space(load_catalog(), Question(systems[0], "llama-3.1-8b", tp=1), systems, axes)
+    best = sweep(points, max_tpot=0.05, chunk=8)
     return {"price": best.price, "index": best.index}
 
 
@@ -80,9 +83,14 @@ def decoder() -> Answers:
     from clustermodel.bench.decoder import Shape, forward, random_decoder
 
     shape = Shape(1, 1, 64, 8, 2, 16, 96, 80, n_experts=4, top_k=2, expert_dim=32)
-    tokens = jnp.asarray(np.random.default_rng(SEED).integers(0, shape.vocab, (2, 24)), jnp.int32)
+    random = np.random.default_rng(SEED)
+    tokens = jnp.asarray(random.integers(0, shape.vocab, (2, 24)), jnp.int32)
+    drawn = lambda leaf: jnp.asarray(random.normal(size=leaf.shape) * shape.d_model**-0.5, leaf.dtype)
+    weights = jax.tree.map(
+        drawn, random_decoder(shape, jnp.float32)
+    )  # a device's own are not the processor's
     with jax.default_matmul_precision("highest"):
-        return {"logits": jax.jit(forward)(random_decoder(shape, jnp.float32), tokens)}
+        return {"logits": jax.jit(forward)(weights, tokens)}
 
 
 class Case(NamedTuple):

@@ -165,6 +165,12 @@ def test_a_machine_is_measured_beside_its_peaks(bench):
     assert "layer launch" in shown
 
 
+def test_a_machine_once_measured_is_known_from_its_answer(bench):
+    again = device.bench_of(CATALOG, device.answer(CATALOG, bench))
+    assert dataclasses.replace(again, readings=bench.readings, figures=list(again.figures)) == bench
+    assert again.coefficients == bench.coefficients
+
+
 def test_the_calibration_that_is_written_is_the_one_that_a_question_uses(bench, calibration):
     answer, table = device.answer(CATALOG, bench), load_table(CATALOG, calibration)
     used = natural(table.links(Level("llama-3.1-70b", "vllm", "hgx-h200")))

@@ -144,7 +144,6 @@ def test_a_model_that_this_decoder_is_not_is_refused_in_words(name, what):
 
 def test_the_last_position_of_a_rotation_depends_on_distance_only():
     x, y = jax.random.normal(jax.random.key(0), (2, 1, 1, 1, 8))
-    product = lambda i, j: float(
-        jnp.sum(parts.rotary(x, jnp.asarray([[i]])) * parts.rotary(y, jnp.asarray([[j]])))
-    )
+    turned = lambda v, i: parts.rotary(v, parts.rotation(jnp.asarray([[i]]), 8))
+    product = lambda i, j: float(jnp.sum(turned(x, i) * turned(y, j)))
     assert product(7, 3) == pytest.approx(product(104, 100), rel=1e-4)  # angles are float32

@@ -146,6 +146,20 @@ def bench_device(
     return answer(catalog, found)
 
 
+def bench_of(catalog: Catalog, answer: Mapping[str, Any]) -> Bench:
+    """What an answer of `bench_device` was made of, power left out."""
+    slug = answer["accelerator"]
+    fields = [field.name for field in dataclasses.fields(Measured)]
+    return Bench(
+        accelerator=None if slug is None else catalog.entry("accelerators", slug),
+        figures=[Measured(**{name: row[name] for name in fields}) for row in answer["measurements"]],
+        start=Startup(**answer["startup"]),
+        readings={},
+        kind=answer["numbers"],
+        group=answer["group"],
+    )
+
+
 def calibration_text(catalog: Catalog, bench: Bench) -> str:
     """The calibration as TOML; watts stay in the answer, for power has coefficients of its own (see `power`)."""
     device = machine()
@@ -167,7 +181,9 @@ def answer(catalog: Catalog, bench: Bench) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         **machine(),
         "driver": driver(),
-        "layers_share_a_body": bench.group is None,
+        "numbers": bench.kind,
+        "group": bench.group,
+        "startup": bench.start._asdict(),
         "accelerator": None if bench.accelerator is None else bench.accelerator.slug,
         "peaks": "catalogue" if limits.known else "the best measured here",
         "measurements": [_row(each, limits) for each in bench.figures],

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from clustermodel.bench.decoder import (
     Shape,
@@ -54,11 +55,11 @@ class Stack:
 
     def decode(self, batch: int, context: int) -> float:
         """Seconds of one decode step, the attention reading `context` slots of each sequence."""
-        token, held = jnp.zeros(batch, jnp.int32), [self._cache(batch, context)]
-        start = jnp.full(batch, context - _STEPS, jnp.int32)
+        token, held = jnp.asarray(np.zeros(batch, np.int32)), [self._cache(batch, context)]
+        start = np.full(batch, context - _STEPS, np.int32)
 
         def run() -> jax.Array:
-            cache = dataclasses.replace(held.pop(), lengths=start + 0)
+            cache = dataclasses.replace(held.pop(), lengths=jnp.array(start))
             tokens, filled = decode_steps(self._decoder, token, cache, _STEPS)
             held.append(filled)
             return tokens
@@ -67,7 +68,7 @@ class Stack:
 
     def prefill(self, prompt: int) -> float:
         """Seconds of one prompt, the cache allocated before."""
-        tokens = jnp.zeros((1, prompt), jnp.int32)
+        tokens = jnp.asarray(np.zeros((1, prompt), np.int32))
         caches = [self._cache(1, prompt) for _ in range(self.repeats + 1)]
         return seconds(lambda: prefill(self._decoder, tokens, caches.pop())[0], self.repeats)
 

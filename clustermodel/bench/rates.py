@@ -66,8 +66,9 @@ QUICK_ON_CPU = dataclasses.replace(
     ON_CPU,
     kinds=("float32", "bfloat16"),
     elements=1 << 24,
+    width=2048,
     rows=(1, 128),
-    context=1024,
+    context=512,
     prompt=256,
     repeats=2,
 )
@@ -134,13 +135,17 @@ def _both_rates(kind: str, rows: int, width: int, taken: float, itemsize: int) -
 
 
 def _product(dtype: Any, rows: int, width: int, precision: jax.lax.Precision) -> Any:
-    keys = jax.random.split(jax.random.key(0))
+    keys = jax.random.split(_key(0))
     a, b = (
         _normal(key, shape, dtype) for key, shape in zip(keys, ((rows, width), (width, width)), strict=True)
     )
     wide = jnp.int32 if jnp.issubdtype(dtype, jnp.integer) else jnp.float32
     product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision, preferred_element_type=wide))
     return lambda: product(a, b)
+
+
+def _key(number: int) -> Array:
+    return jax.random.key(number, impl="rbg")  # the device's own generator: quick to compile
 
 
 def _normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -160,7 +165,7 @@ def _seconds_or_none(run: Any, repeats: int) -> float | None:
 def attention(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
     """Reads of decode attention over a cache, and arithmetic of prefill attention, of the benchmark's decoder."""
     kind = KINDS[jnp.dtype(dtype).name]
-    keys = jax.random.split(jax.random.key(1), 3)
+    keys = jax.random.split(_key(1), 3)
     cache = (sizes.batch, sizes.kv_heads, sizes.context, sizes.head_dim)
     key, value = (_normal(each, cache, dtype) for each in keys[:2])
     query = _normal(keys[2], (sizes.batch, 1, sizes.heads, sizes.head_dim), dtype)
@@ -180,10 +185,10 @@ def attention(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
 def expert_products(sizes: Sizes, dtype: Any) -> Iterator[Measured]:
     """One product per expert, all at once: reads at one row each, arithmetic at many."""
     kind, width = KINDS[jnp.dtype(dtype).name], sizes.width // 2
-    weights = _normal(jax.random.key(2), (sizes.n_experts, width, width), dtype)
+    weights = _normal(_key(2), (sizes.n_experts, width, width), dtype)
     product = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
     for rows in (1, max(sizes.rows) // 2):
-        x = _normal(jax.random.key(3), (sizes.n_experts, rows, width), dtype)
+        x = _normal(_key(3), (sizes.n_experts, rows, width), dtype)
         taken = per_call(lambda x=x: product(x, weights), sizes.repeats)
         if rows == 1:
             yield Measured("expert_read", kind, rows, weights.nbytes / taken, "B/s")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from clustermodel.bench.decoder import (
     shape_of,
     step,
 )
-from clustermodel.bench.device import MODEL, Bench, find_accelerator, run, serving_type
+from clustermodel.bench.device import MODEL, Bench, bench_of, find_accelerator, run, serving_type
 from clustermodel.bench.driver import driver
 from clustermodel.bench.energy import AbstractMeter, find_meter, measure
 from clustermodel.bench.forecast import Point, forecast
@@ -102,11 +102,11 @@ class Serving:
         """A function that decodes `steps` tokens of a batch around a context, its cache given back each time."""
         steps = self.sweep.steps
         held = self.cache(batch, context + steps)
-        token, state = jnp.zeros(batch, jnp.int32), [held]
-        start = jnp.full(batch, context - steps // 2, jnp.int32)
+        token, state = jnp.asarray(np.zeros(batch, np.int32)), [held]
+        start = np.full(batch, context - steps // 2, np.int32)
 
         def once() -> Array:
-            cache = dataclasses.replace(state.pop(), lengths=start + 0)
+            cache = dataclasses.replace(state.pop(), lengths=jnp.array(start))
             tokens, filled = decode_steps(self.decoder, token, cache, steps)
             state.append(filled)
             return tokens
@@ -131,13 +131,14 @@ def bench_serve(
     accelerator: str | None = None,
     calibration: Path | None = None,
     sweep: Sweep | None = None,
-    measured: Bench | None = None,
+    measured: Bench | Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """Run a model of the catalogue here; `changes` are fields of `Sweep`.
 
-    The machine's peaks are `measured`, or found first; so are its coefficients without a `calibration`. Coefficients
-    are shares of peaks: where the catalogue has none, those of another run are shares of something else.
+    The machine's peaks are `measured` (an answer of `bench_device`), or found first; so are its coefficients without
+    a `calibration`. Coefficients are shares of peaks: where the catalogue has none, those of another run are shares
+    of something else.
     """
     whole = shape_of(catalog.entry("models", model))
     factor = scale or default_scale(whole)
@@ -148,6 +149,8 @@ def bench_serve(
             "--calibration needs an accelerator of the catalogue, whose peaks its shares are of; "
             "name one with --accelerator, or leave --calibration out and this run measures its own"
         )
+    if isinstance(measured, Mapping):
+        measured = bench_of(catalog, measured)
     bench = measured or run(part, rates.sizes(quick), shape)
     changes.setdefault("group", bench.group)
     decoder = random_decoder(shape, serving_type(), group=changes["group"])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from clustermodel.bench.decoder import Shape, decode_steps, empty_cache, random_decoder
 from clustermodel.bench.machine import seconds
@@ -47,7 +48,7 @@ def _step(kind: Shape, layers: int, sequences: int, repeats: int, group: int | N
     counts = (0, layers) if kind.n_experts else (layers, 0)
     shape = dataclasses.replace(kind, dense_layers=counts[0], moe_layers=counts[1])
     decoder = random_decoder(shape, jnp.float32, group=group)
-    first = jnp.zeros(sequences, jnp.int32)
+    first = jnp.asarray(np.zeros(sequences, np.int32))
 
     def run() -> jax.Array:
         cache = empty_cache(decoder.counts, shape, (sequences, _SLOTS), jnp.float32)

@@ -9,6 +9,7 @@ from clustermodel.cli._options import Flag, Option
 app = typer.Typer(help="How fast this machine is, and how fast the program is on it.")
 
 _SIZES = Option("sizes", read.counts, "N,N,...", "configurations in a batch", "1e3 to 1e6")
+_DTYPE = Option("dtype", read.name, "TYPE", "float64 or float32, whose error is then measured too", "float64")
 _QUICK = Flag("quick", "few and small problems, short power windows")
 _ACCELERATOR = Option(
     "accelerator", read.name, "NAME", "catalogue entry of this accelerator", "by its driver's name"
@@ -23,7 +24,7 @@ _CONTEXTS = Option("contexts", read.counts, "N,N,...", "tokens of a prompt and o
 _STEPS = Option("steps", read.whole, "N", "tokens decoded in one program", "64")
 _PAGE = Option("page", read.whole, "N", "token slots of a cache page", "one stretch per sequence")
 _GROUP = Option(
-    "group", read.whole, "N", "layers that one compiled body scans over; 1 unrolls all", "all alike ones"
+    "group", read.whole, "N", "layers that one compiled body scans over; 1 unrolls all", "what is faster"
 )
 _CALIBRATION = Option(
     "calibration",
@@ -59,7 +60,7 @@ def serve(ask: Ask) -> Answer:
 
 
 @app.command()
-@command(_SIZES)
+@command(_SIZES, _DTYPE)
 def model(ask: Ask) -> Answer:
     """Evaluations of the whole chain per second, for a dense and a mixture-of-experts model.
 

@@ -47,7 +47,7 @@ def empty_cache(
         rows, slots = sequences * each, page
         pages = jnp.asarray(order.reshape(sequences, each), jnp.int32)
     make = lambda: tuple(jnp.zeros((n, rows, shape.kv_heads, slots, shape.head_dim), dtype) for n in groups)
-    return Cache(make(), make(), jnp.zeros(sequences, jnp.int32), pages)
+    return Cache(make(), make(), jnp.asarray(np.zeros(sequences, np.int32)), pages)
 
 
 def fill(stack: Array, layer: Array, new: Array, pages: Array | None) -> Array:

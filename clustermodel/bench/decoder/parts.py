@@ -18,12 +18,17 @@ def rms_norm(x: Array, weight: Array) -> Array:
     return (wide * scale).astype(x.dtype) * jnp.expand_dims(weight, tuple(range(x.ndim - 1)))
 
 
-def rotary(x: Array, positions: Array) -> Array:
-    """Rotate pairs of x [sequence, token, head, dim] by their position [Su et al. 2021, RoFormer]."""
-    half = x.shape[-1] // 2
+def rotation(positions: Array, size: int) -> tuple[Array, Array]:
+    """Cosine and sine by which heads at `positions` [sequence, token] are turned [Su et al. 2021, RoFormer]."""
+    half = size // 2
     rate = _ROTARY_BASE ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = positions[..., None].astype(jnp.float32)[..., None, :] * rate[None, None, None, :]
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    angle = positions[..., None, None].astype(jnp.float32) * rate[None, None, None, :]
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def rotary(x: Array, turn: tuple[Array, Array]) -> Array:
+    """Turn pairs of x [sequence, token, head, dim]: dimension i with i + dim/2."""
+    (cos, sin), half = turn, x.shape[-1] // 2
     first, second = x[..., :half].astype(jnp.float32), x[..., half:].astype(jnp.float32)
     turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return turned.astype(x.dtype)

@@ -91,12 +91,13 @@ def _through(
     """All layers, group by group; the caches are carried, never copied."""
     x = decoder.embedding[tokens]
     positions = start[:, None] + jnp.arange(tokens.shape[1], dtype=start.dtype)[None, :]
+    turn = parts.rotation(positions, decoder.shape.head_dim)
     kept_keys, kept_values = [], []
     for group, keys, values in zip(decoder.groups, *so_far, strict=True):
         count = group.qkv.shape[0]
 
         def body(carry: tuple[Array, ...], layer: tuple[Layer, Array]) -> tuple[tuple[Array, ...], None]:
-            return _block(decoder, layer, carry, positions, attend), None
+            return _block(decoder, layer, carry, turn, attend), None
 
         (x, keys, values), _ = jax.lax.scan(
             body, (x, keys, values), (group, jnp.arange(count, dtype=jnp.int32)), unroll=count == 1
@@ -107,13 +108,17 @@ def _through(
 
 
 def _block(
-    decoder: Decoder, indexed: tuple[Layer, Array], carry: tuple[Array, ...], positions: Array, attend: Attend
+    decoder: Decoder,
+    indexed: tuple[Layer, Array],
+    carry: tuple[Array, ...],
+    turn: tuple[Array, Array],
+    attend: Attend,
 ) -> tuple[Array, ...]:
     shape, (layer, index), (x, *so_far) = decoder.shape, indexed, carry
     normed = parts.rms_norm(x, layer.attention_norm)
     heads = (normed @ layer.qkv).reshape(*x.shape[:2], -1, shape.head_dim)
     query, key, value = jnp.split(heads, [shape.heads, shape.heads + shape.kv_heads], axis=2)
-    query, key = parts.rotary(query, positions), parts.rotary(key, positions)
+    query, key = parts.rotary(query, turn), parts.rotary(key, turn)
     mixed, kept = attend((query, key, value), index, (so_far[0], so_far[1]))
     x = x + mixed.reshape(*x.shape[:2], -1) @ layer.output
     return x + _network(layer, parts.rms_norm(x, layer.ffn_norm), shape.top_k), *kept

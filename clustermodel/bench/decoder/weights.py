@@ -1,13 +1,18 @@
 """Random weights of a decoder, alike layers stacked so that one compiled body serves them all."""
 
+import functools
+import itertools
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
 from clustermodel.bench.decoder.shape import Shape
+
+_MATRICES = 7  # of one layer at most
+_GENERATOR = "rbg"  # the device's own: quick to compile and to run, not the same numbers on every device
 
 
 class Gated(eqx.Module):
@@ -61,7 +66,7 @@ class Decoder(eqx.Module):
 
 
 def random_decoder(shape: Shape, dtype: Any, seed: int = 0, group: int | None = None) -> Decoder:
-    """Normal weights with variance 1 / inputs, made on the device.
+    """Uniform weights of variance 1 / inputs, made on the device by its own generator.
 
     Args:
         shape: of the decoder.
@@ -70,17 +75,15 @@ def random_decoder(shape: Shape, dtype: Any, seed: int = 0, group: int | None = 
         group: most layers that one compiled body scans over; None for all alike ones, 1 unrolls the layers:
             longer to compile, and no slice of stacked weights is ever taken.
     """
-    keys = iter(jax.random.split(jax.random.key(seed), 2 + shape.layers))
-    dense = _runs(shape.dense_layers, group)
-    mixture = _runs(shape.moe_layers, group)
-    stacks = [_stacked(shape, dtype, next(keys), run, moe=False) for run in dense]
-    stacks += [_stacked(shape, dtype, next(keys), run, moe=True) for run in mixture]
-    matrix = jax.jit(lambda key: _normal(key, (shape.vocab, shape.d_model), shape.d_model, dtype))
+    seeds = itertools.count(seed * (2 + shape.layers) * _MATRICES, _MATRICES)
+    dense = [(run, False) for run in _runs(shape.dense_layers, group)]
+    mixture = [(run, True) for run in _runs(shape.moe_layers, group)]
+    size = (shape.vocab, shape.d_model)
     return Decoder(
-        embedding=matrix(next(keys)),
-        groups=tuple(stacks),
+        embedding=_uniform(next(seeds), size, shape.d_model, dtype),
+        groups=tuple(_layers(shape, dtype, next(seeds), *run) for run in dense + mixture),
         norm=jnp.ones(shape.d_model, dtype),
-        head=None if shape.tied else matrix(next(keys)),
+        head=None if shape.tied else _uniform(next(seeds), size, shape.d_model, dtype),
         shape=shape,
     )
 
@@ -90,35 +93,33 @@ def _runs(layers: int, most: int | None) -> list[int]:
     return [min(most, layers - start) for start in range(0, layers, most)]
 
 
-def _stacked(shape: Shape, dtype: Any, key: PRNGKeyArray, layers: int, moe: bool) -> Layer:
-    return jax.jit(lambda keys: jax.vmap(lambda k: _layer(shape, dtype, k, moe))(keys))(
-        jax.random.split(key, layers)
-    )
-
-
-def _layer(shape: Shape, dtype: Any, key: PRNGKeyArray, moe: bool) -> Layer:
-    keys = iter(jax.random.split(key, 7))
+@functools.partial(jax.jit, static_argnums=(0, 1, 3, 4))
+def _layers(shape: Shape, dtype: Any, seed: Array, count: int, moe: bool) -> Layer:
+    """`count` alike layers, stacked."""
+    seeds = itertools.count()
     width, inner = shape.d_model, shape.heads * shape.head_dim
     projected = inner + 2 * shape.kv_heads * shape.head_dim
+    make = lambda inputs, *size: _uniform(seed + next(seeds), (count, *size), inputs, dtype)
 
     def gated(hidden: int, *leading: int) -> Gated:
-        wide = _normal(next(keys), (*leading, width, 2 * hidden), width, dtype)
-        return Gated(wide, _normal(next(keys), (*leading, hidden, width), hidden, dtype))
+        return Gated(make(width, *leading, width, 2 * hidden), make(hidden, *leading, hidden, width))
 
     hidden = shape.shared_dim if moe else shape.ffn_dim
     experts = None
     if moe:
-        router = _normal(next(keys), (width, shape.n_experts), width, dtype)
-        experts = Experts(router, gated(shape.expert_dim, shape.n_experts))
+        experts = Experts(make(width, width, shape.n_experts), gated(shape.expert_dim, shape.n_experts))
     return Layer(
-        attention_norm=jnp.ones(width, dtype),
-        qkv=_normal(next(keys), (width, projected), width, dtype),
-        output=_normal(next(keys), (inner, width), inner, dtype),
-        ffn_norm=jnp.ones(width, dtype),
+        attention_norm=jnp.ones((count, width), dtype),
+        qkv=make(width, width, projected),
+        output=make(inner, inner, width),
+        ffn_norm=jnp.ones((count, width), dtype),
         ffn=gated(hidden) if hidden else None,
         experts=experts,
     )
 
 
-def _normal(key: PRNGKeyArray, shape: tuple[int, ...], inputs: int, dtype: Any) -> Array:
-    return jax.random.normal(key, shape, dtype) * jnp.asarray(inputs**-0.5, dtype)
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _uniform(seed: Array, shape: tuple[int, ...], inputs: int, dtype: Any) -> Array:
+    """Numbers of variance 1 / inputs; a uniform number between -1 and 1 has a variance of 1/3."""
+    drawn = jax.random.uniform(jax.random.key(seed, impl=_GENERATOR), shape, dtype, -1, 1)
+    return drawn * jnp.asarray((3 / inputs) ** 0.5, dtype)
