@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clustermodel.api import Answer as Answer
+    from clustermodel.api import bench_device as bench_device
+    from clustermodel.api import bench_model as bench_model
+    from clustermodel.api import bench_serve as bench_serve
     from clustermodel.api import compare as compare
     from clustermodel.api import cost_per_token as cost_per_token
     from clustermodel.api import frontier as frontier
@@ -18,7 +21,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "clustermodel.api": ("Answer", "compare", "cost_per_token", "frontier"),
+    "clustermodel.api": (
+        "Answer",
+        "bench_device",
+        "bench_model",
+        "bench_serve",
+        "compare",
+        "cost_per_token",
+        "frontier",
+    ),
     "clustermodel.catalog": ("Catalog", "ConfigError", "InfeasibleError", "load", "load_catalog"),
     "clustermodel.fleet": ("FleetProblem",),
     "clustermodel.specs": ("stack",),

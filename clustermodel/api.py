@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from clustermodel import chain
+from clustermodel.bench.device import bench_device as device_answer
+from clustermodel.bench.model import bench_model as model_answer
+from clustermodel.bench.serve import bench_serve as serve_answer
 from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog
 from clustermodel.chain import Question
 from clustermodel.report.rows import flat
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LISTS = ("points", "measurements", "cases")  # rows of an answer, where it has several
 
 
 class Answer(dict[str, Any]):
@@ -30,7 +35,7 @@ class Answer(dict[str, Any]):
         """One row per point; nested fields become dotted columns, as in CSV."""
         import pandas as pd
 
-        points = self.get("points", [self])
+        points = next((self[name] for name in _LISTS if name in self), [self])
         return pd.DataFrame([flat(point) for point in points])
 
 
@@ -77,6 +82,27 @@ def frontier(
 ) -> Answer:
     """Price and throughput at every speed a user can have, per system; options as in `cost_per_token`."""
     return _of_several(chain.frontier, systems, model=model, workload=workload, **options)
+
+
+def bench_device(*, catalog: Catalog | None = None, **options: Any) -> Answer:
+    """What this machine reaches, beside the catalogue's peaks; options of `clustermodel bench device`.
+
+    `calibration_out` writes the coefficients that follow, which `calibration` of every question takes.
+    """
+    return Answer(device_answer(catalog or load_catalog(), **options))
+
+
+def bench_serve(*, catalog: Catalog | None = None, **options: Any) -> Answer:
+    """A real transformer prefills and decodes here, beside the model's prediction of it before and after calibration.
+
+    Options of `clustermodel bench serve`; `measured` is an answer of `bench_device`, so that it is not measured again.
+    """
+    return Answer(serve_answer(catalog or load_catalog(), **options))
+
+
+def bench_model(*, catalog: Catalog | None = None, **options: Any) -> Answer:
+    """Evaluations of the whole chain per second on this machine; options of `clustermodel bench model`."""
+    return Answer(model_answer(catalog or load_catalog(), **options))
 
 
 def _of_several(
