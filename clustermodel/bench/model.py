@@ -1,23 +1,29 @@
 """How many operating points a second the whole chain evaluates, batched, and how near that is to the machine.
 
 A configuration is one point of (system, model, layout, concurrency, lengths, prices) without search; all its
-outputs (TTFT, TPOT, fit, power, three token prices, throughput) are written.
+outputs (TTFT, TPOT, fit, power, three token prices, throughput) are written. Two limits stand beside the rate: what
+the compiled program counts of itself (`cost_analysis`) over the rates of this machine, and an elementwise kernel of
+the same operations (`mix`).
 """
 
+import contextlib
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 
 from clustermodel import __version__
 from clustermodel._types import Scalar
-from clustermodel.bench.machine import machine, measured_rates, seconds
-from clustermodel.catalog import Catalog
+from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
+from clustermodel.bench.mix import operations_of, profile
+from clustermodel.catalog import Catalog, ConfigError
+from clustermodel.chain.bulk import at_a_time
 from clustermodel.chain.evaluate import Money, evaluate
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import set_up
@@ -26,8 +32,10 @@ from clustermodel.serving.load import Load
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CASES = {"dense": "llama-3.1-70b", "moe": "deepseek-v3"}
+DTYPES = ("float64", "float32")
 _SYSTEM, _SEED = "hgx-h200", 0
-_IN_CACHE = 8192
+_COMPARED = 16_400  # points whose results in float32 are compared with those in float64
+_RARE = 0.999
 
 
 class Varied(NamedTuple):
@@ -111,57 +119,125 @@ def chain(deployment: Deployment, load: Load, money: Money) -> Callable[[Varied]
     return one
 
 
-def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Evaluate every case at every size; compile time apart, results waited for."""
-    rates = measured_rates()
-    cases = [_case(catalog, kind, model, n, rates) for kind, model in CASES.items() for n in sizes]
+def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTYPES[0]) -> dict[str, Any]:
+    """Evaluate every case at every size; compile time apart, results waited for.
+
+    Raises:
+        ConfigError: `dtype` is none of `DTYPES`.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype {dtype!r}: write {' or '.join(DTYPES)}")
+    subjects = {kind: _subject(catalog, model) for kind, model in CASES.items()}
+    errors = {kind: _errors(parts) for kind, parts in subjects.items()} if dtype == "float32" else {}
+    with _numbers(dtype):
+        parts = {kind: _as(dtype, each) for kind, each in subjects.items()}
+        rates, number = measured_rates(dtype), jnp.dtype(dtype)
+        profiles = {kind: _profile(each, number) for kind, each in parts.items()}
+        cases = [_case(kind, parts[kind], n, rates, profiles[kind]) for kind in CASES for n in sizes]
     return {
         "kind": "bench-model",
         "version": __version__,
         "date": datetime.date.today().isoformat(),
         **machine(),
-        "dtype": str(jnp.zeros(()).dtype),
+        "dtype": dtype,
         "measured": rates._asdict(),
-        "cases": cases,
+        "cases": [case | errors.get(case["model_kind"], {}) for case in cases],
+        "profiles": profiles,
     }
 
 
-def _case(catalog: Catalog, kind: str, model: str, n: int, rates: Any) -> dict[str, Any]:
+Parts = tuple[Deployment, Load, Money]
+
+
+def _subject(catalog: Catalog, model: str) -> Parts:
     setup = set_up(catalog, Question(_SYSTEM, model, precision="fp8"))
-    layout = Layout(*jnp.ones((4, 1))[:, 0])
-    one = chain(setup.deployment(layout), setup.load(jnp.ones(())), setup.money)
-    inputs = draws(n)
-    start = time.perf_counter()
-    compiled = jax.jit(lambda x: jax.lax.map(one, x, batch_size=_batch())).lower(inputs).compile()
-    compile_s = time.perf_counter() - start
-    per_s = n / seconds(lambda: compiled(inputs))
-    work = _work(compiled, n)
+    return setup.deployment(Layout(*jnp.ones((4, 1))[:, 0])), setup.load(jnp.ones(())), setup.money
+
+
+def _numbers(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """Where new numbers are of this type."""
+    return jax.enable_x64(dtype == "float64")
+
+
+@contextlib.contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """Where what was compiled in earlier runs is compiled again."""
+    before = jax.config.values["jax_enable_compilation_cache"]
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # whether there is one is asked once
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
+
+
+def _as(dtype: str, tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), tree)
+
+
+def _errors(parts: Parts) -> dict[str, float]:
+    """What float32 costs: the largest relative error of any output, and the one that 99.9 % of them stay below."""
+    with _numbers("float64"):
+        exact = _outputs(_as("float64", parts), draws(_COMPARED))
+    with _numbers("float32"):
+        rounded = _outputs(_as("float32", parts), _as("float32", draws(_COMPARED, np.float32)))
+    compared = exact != 0
+    errors = np.abs(rounded[compared] / exact[compared] - 1)
+    return {"largest_error": float(np.max(errors)), "error_p999": float(np.quantile(errors, _RARE))}
+
+
+def _outputs(parts: Parts, inputs: Varied) -> np.ndarray:
+    return np.asarray(jnp.stack(jax.jit(jax.vmap(chain(*parts)))(inputs)), np.float64)
+
+
+def _profile(parts: Parts, dtype: Any) -> list[dict[str, Any]]:
+    one = jax.tree.map(lambda leaf: leaf[0], draws(1, dtype))
+    return profile(operations_of(chain(*parts), one), at_a_time(), dtype)
+
+
+def _case(
+    kind: str, parts: Parts, n: int, rates: Rates, operations: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    inputs = draws(n, parts[1].isl.dtype)
+    blocks, block = _blocks(n)
+    with _nothing_kept():
+        start = time.perf_counter()
+        compiled = jax.jit(_in_blocks(chain(*parts), block)).lower(inputs, blocks[0]).compile()
+        compile_s = time.perf_counter() - start
+    per_s = n / seconds(lambda: [compiled(inputs, first) for first in blocks])
+    work = _work(compiled, block, inputs.isl.dtype.itemsize)
     limit = min(rates.flops_per_s / work["flops"], rates.bytes_per_s / work["bytes_least"])
+    same = 1e9 / sum(row["count"] * row["ns_each"] for row in operations)
     return {
         "name": f"{kind}-configurations={n}",
         "model_kind": kind,
-        "model": model,
+        "model": CASES[kind],
         "n": n,
         "configurations_per_s": per_s,
         "compile_s": compile_s,
         "fraction_of_limit": per_s / limit,
+        "fraction_of_same_operations": per_s / same,
         "per_configuration": work,
     }
 
 
-def _batch() -> int:
-    """Configurations evaluated at a time: what stays in a processor's cache; an accelerator takes all at once."""
-    return _IN_CACHE if jax.default_backend() == "cpu" else max(SIZES)
+def _blocks(n: int) -> tuple[list[jax.Array], int]:
+    """Where each block starts, and how long all of them are; the last one may start a little earlier."""
+    count = -(-n // at_a_time())
+    block = -(-n // count)
+    return [jnp.asarray(min(i * block, n - block)) for i in range(count)], block
 
 
-def _work(compiled: Any, n: int) -> dict[str, float]:
-    """Operations of one configuration and its least bytes (inputs read once, outputs written once).
+def _in_blocks(one: Callable[[Varied], Outputs], block: int) -> Callable[[Varied, jax.Array], Outputs]:
+    cut = lambda leaf, first: jax.lax.dynamic_slice_in_dim(leaf, first, block)
+    return lambda x, first: jax.vmap(one)(jax.tree.map(lambda leaf: cut(leaf, first), x))
 
-    The compiler counts the body of a loop once: a whole batch, and what is left over by whole batches.
-    """
+
+def _work(compiled: Any, block: int, itemsize: int) -> dict[str, float]:
+    """Operations of one configuration and its least bytes (inputs read once, outputs written once)."""
     costs = compiled.cost_analysis()
     costs = costs[0] if isinstance(costs, list) else costs
     flops = costs.get("flops", 0.0) + costs.get("transcendentals", 0.0)
     words = len(Varied._fields) + len(Outputs._fields)
-    counted = _batch() + n % _batch() if n > _batch() else n
-    return {"flops": flops / counted, "bytes_least": words * jnp.zeros(()).dtype.itemsize}
+    return {"flops": flops / block, "bytes_least": words * itemsize}

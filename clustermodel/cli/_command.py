@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustermodel import __version__
 from clustermodel.cli import _output
+from clustermodel.cli._jax import set_up_jax
 from clustermodel.cli._options import FORMATS, QUIET, SHARED, Argument, Flag, Option, shared
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def command(
         @functools.wraps(answer)
         def run(quiet: bool, **given: Any) -> None:
             outputs = _output.destinations(given["format"], given["out"], detail, forms)
-            _compute_in_float64()
+            set_up_jax()
             ask = Ask(given, quiet)
             with _output.working(quiet) as sign:
                 ask.shown_on(sign)
@@ -115,9 +116,3 @@ def command(
 
 def _signature(options: Sequence[Asked], forms: Sequence[str]) -> inspect.Signature:
     return inspect.Signature([option.parameter for option in (*options, *shared(forms), QUIET)])
-
-
-def _compute_in_float64() -> None:
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
