@@ -1,10 +1,11 @@
-"""One process of a sweep: `python sweep_worker.py HOST HOSTS PORT FILE`, on two forced accelerators."""
+"""One process of a sweep: `python sweep_worker.py HOST HOSTS PORT FILE DEVICES`, on forced accelerators."""
 
 import os
 import sys
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-os.environ["JAX_PLATFORMS"] = "cpu"
+if __name__ == "__main__":
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[5]}"
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import numpy as np
@@ -22,11 +23,12 @@ def small_space():
 
 
 if __name__ == "__main__":
-    host, hosts, port, file = sys.argv[1:]
-    jax.distributed.initialize(f"127.0.0.1:{port}", int(hosts), int(host))
+    host, hosts, port, file, devices = sys.argv[1:]
+    if int(hosts) > 1:
+        jax.distributed.initialize(f"127.0.0.1:{port}", int(hosts), int(host))
     from clustermodel.sweep import sweep
 
-    assert jax.local_device_count() == 2
-    assert jax.device_count() == 2 * int(hosts)
+    assert jax.local_device_count() == int(devices)
+    assert jax.device_count() == int(devices) * int(hosts)
     best = sweep(small_space(), max_tpot=0.05, chunk=8)
     np.savez(file, price=np.asarray(best.price), index=np.asarray(best.index))

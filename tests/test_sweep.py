@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sweep_worker
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
 from clustermodel.chain import Question
@@ -15,6 +17,8 @@ from clustermodel.chain.setup import set_up
 from clustermodel.sweep import Axes, exhaustive, space, sweep, write_table
 from clustermodel.sweep.answer import frontier_indices, records
 from clustermodel.sweep.reduce import BANDS, Best, merged, nothing, reduced
+from clustermodel.sweep.run import tiling
+from clustermodel.sweep.space import Absent
 
 CATALOG = load_catalog()
 MAX_TPOT = 0.05
@@ -74,27 +78,53 @@ def test_a_sweep_finds_what_the_search_finds():
     assert points.size == len(grid.shapes)
 
 
-def test_two_hosts_of_two_accelerators_give_the_answer_of_one(best, tmp_path):
+@pytest.mark.parametrize(("hosts", "devices"), [(2, 2), (1, 4)])
+def test_several_hosts_and_accelerators_give_the_answer_of_one(best, tmp_path, hosts, devices):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    files = [tmp_path / f"{host}.npz" for host in range(2)]
-    command = lambda host: [
-        sys.executable,
-        sweep_worker.__file__,
-        str(host),
-        "2",
-        str(port),
-        str(files[host]),
+    files = [tmp_path / f"{host}.npz" for host in range(hosts)]
+    command = lambda host: [sys.executable, sweep_worker.__file__, host, hosts, port, files[host], devices]
+    started = [
+        subprocess.Popen(list(map(str, command(host))), stderr=subprocess.PIPE, text=True)
+        for host in range(hosts)
     ]
-    hosts = [subprocess.Popen(command(host), stderr=subprocess.PIPE, text=True) for host in range(2)]
-    for host in hosts:
+    for host in started:
         _, said = host.communicate(timeout=240)
         assert host.returncode == 0, said[-2000:]
     for file in files:
         with np.load(file) as found:
             np.testing.assert_allclose(found["price"], best.price, rtol=1e-12)
             np.testing.assert_array_equal(found["index"], best.index)
+
+
+def test_how_a_space_is_cut_does_not_matter(points, best):
+    found = sweep(points, max_tpot=MAX_TPOT, chunk=10**6)
+    np.testing.assert_allclose(found.price, best.price, rtol=1e-12)
+    np.testing.assert_array_equal(found.index, best.index)
+
+
+@given(st.tuples(*[st.integers(1, 300)] * 3), st.integers(1, 10**5))
+def test_tiles_cover_the_space_and_are_no_larger_than_asked(extent, points):
+    cut = tiling(extent, points)
+    assert cut.rows * cut.replicas >= extent[0]
+    assert cut.columns * cut.loads >= extent[1]
+    assert cut.replicas * cut.loads * extent[2] <= max(points, extent[2])
+    assert cut.count <= extent[0] * extent[1]
+
+
+def test_what_is_absent_is_no_argument_of_the_program(points):
+    """A dense model without adapters: nothing of experts or adapters is computed, let alone passed."""
+    told = {type(leaf) for leaf in jax.tree.leaves((points.shared, points.load), is_leaf=_is_absent)}
+    assert Absent in told
+    deployment, _ = points.shared
+    assert _is_absent(deployment.model.n_experts)
+    assert not _is_absent(deployment.model.layers)
+    assert all(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves((points.shared, points.load)))
+
+
+def _is_absent(node):
+    return isinstance(node, Absent)
 
 
 def test_merging_is_the_same_in_any_order():

@@ -14,13 +14,27 @@ HUNDRED = 100
 
 
 def cases(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Configurations per second against the limit that this machine's own rates set."""
+    """Configurations per second against two limits: what this machine's rates allow, and the same operations alone."""
     yield _machine(answer, answer["dtype"])
-    table = _table(("case", "model"), ("configurations\na second", "compile\ns", "of the\nlimit"))
+    limits = ("of the\nlimit", "of the same\noperations")
+    table = _table(("case", "model"), ("configurations\na second", "compile\ns", *limits))
     for case in answer["cases"]:
         speed, compiled = count(round(case["configurations_per_s"])), figure(case["compile_s"])
-        table.add_row(case["name"], case["model"], speed, compiled, percent(case["fraction_of_limit"]))
+        shares = [percent(case["fraction_of_limit"]), percent(case["fraction_of_same_operations"])]
+        table.add_row(case["name"], case["model"], speed, compiled, *shares)
     yield table
+    for kind, rows in answer["profiles"].items():
+        table = _table((f"{kind}: operation",), ("count", "ns each", "of the time"))
+        for row in rows:
+            table.add_row(
+                row["operation"], count(row["count"]), figure(row["ns_each"]), percent(row["share"])
+            )
+        yield table
+    for kind, case in {
+        case["model_kind"]: case for case in answer["cases"] if "largest_error" in case
+    }.items():
+        most, usual = figure(case["largest_error"]), figure(case["error_p999"])
+        yield Text(f"{kind}: float32 is off by {most} at most, by less than {usual} in 99.9 % of the outputs")
 
 
 def limits(answer: Mapping[str, Any]) -> Iterator[RenderableType]:

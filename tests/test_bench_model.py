@@ -1,0 +1,103 @@
+"""The benchmark of the chain: what is counted, how it is cut, what float32 costs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from clustermodel.bench import mix, model
+from clustermodel.catalog import ConfigError, load_catalog
+
+CATALOG = load_catalog()
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    return {kind: model._subject(CATALOG, name) for kind, name in model.CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def counted(subjects):
+    one = jax.tree.map(lambda leaf: leaf[0], model.draws(1))
+    return {kind: mix.operations_of(model.chain(*parts), one) for kind, parts in subjects.items()}
+
+
+def test_operations_are_counted_once_however_often_they_are_used():
+    def function(x):
+        common = jnp.log(x["a"])
+        return (
+            common * x["b"] + jnp.expm1(common),
+            x["b"] / common,
+            jnp.where(2.0 > 1.0, common, jnp.sin(common)),
+        )
+
+    found = mix.operations_of(function, {"a": jnp.asarray(3.0), "b": jnp.asarray(2.0)})
+    kinds = ("logarithm", "multiply", "add", "exponential minus one", "divide")
+    assert found == dict.fromkeys(kinds, 1)
+
+
+def test_integers_are_counted_apart_from_numbers():
+    def function(x):
+        bits = jax.lax.bitcast_convert_type(x, jnp.int64)
+        return jax.lax.bitcast_convert_type(jax.lax.shift_right_logical(bits, jnp.int64(1)) + 7, jnp.float64)
+
+    assert mix.operations_of(function, jnp.asarray(1.0)) == {"integer": 2}
+
+
+def test_a_dense_model_pays_nothing_for_the_experts_that_it_lacks(counted):
+    routing = ("exponential", "logarithm", "logarithm of one plus")
+    assert not set(routing) & set(counted["dense"])
+    assert set(routing[:2]) <= set(counted["moe"])
+    assert sum(counted["dense"].values()) < 0.75 * sum(counted["moe"].values())
+
+
+def test_every_kind_of_the_chain_is_known_and_can_be_timed(counted):
+    kinds = set().union(*counted.values())
+    assert "other" not in kinds
+    x = jnp.linspace(1.0, 3.0, 100)
+    for kind in kinds:
+        assert np.all(np.isfinite(mix._operations(jnp.ones(()))[kind](x))), kind
+
+
+def test_the_profile_shares_out_the_whole_time(counted):
+    rows = mix.profile(counted["dense"], 1024, jnp.dtype("float64"))
+    assert {row["operation"] for row in rows} == set(counted["dense"])
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert [row["share"] for row in rows] == sorted((row["share"] for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize("n", [1, 7, 64, 65, 1000])
+def test_blocks_hold_every_configuration_and_give_what_all_at_once_give(monkeypatch, n):
+    monkeypatch.setattr(model, "at_a_time", lambda: 64)
+    starts, block = model._blocks(n)
+    assert block <= 64
+    assert sorted({i for start in starts for i in range(int(start), int(start) + block)}) == list(range(n))
+    x = model.draws(n)
+    in_blocks = model._in_blocks(lambda one: one.isl * one.osl, block)
+    whole = np.empty(n)
+    for start in starts:
+        whole[int(start) : int(start) + block] = in_blocks(x, start)
+    np.testing.assert_array_equal(whole, x.isl * x.osl)
+
+
+@pytest.mark.parametrize("kind", model.CASES)
+def test_float32_is_right_to_four_digits_everywhere_and_to_five_nearly_everywhere(subjects, kind):
+    """Differences of nearly equal times lose digits: rarely, and never more than these."""
+    found = model._errors(subjects[kind])
+    assert 1e-7 < found["error_p999"] < 1e-5
+    assert found["largest_error"] < 2e-3
+
+
+def test_float32_leaves_the_session_in_float64(monkeypatch):
+    monkeypatch.setattr(model, "CASES", {"dense": model.CASES["dense"]})
+    monkeypatch.setattr(model, "profile", lambda mix, n, dtype: [{"count": 1, "ns_each": 1.0}])
+    answer = model.bench_model(CATALOG, sizes=[8], dtype="float32")
+    (case,) = answer["cases"]
+    assert answer["dtype"] == "float32"
+    assert jnp.zeros(()).dtype == jnp.float64
+    assert case["configurations_per_s"] > 0
+    assert case["fraction_of_limit"] > 0
+    assert case["fraction_of_same_operations"] == pytest.approx(case["configurations_per_s"] / 1e9)
+    assert case["largest_error"] >= case["error_p999"]
+    with pytest.raises(ConfigError, match="float16"):
+        model.bench_model(CATALOG, sizes=[8], dtype="float16")
