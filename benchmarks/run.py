@@ -6,6 +6,7 @@ power need nvidia-ml-py, figures of HiGHS need highspy. `--only device,serve` ru
 """
 
 import datetime
+import functools
 import json
 import subprocess
 import sys
@@ -56,12 +57,12 @@ def todays(about: Answer, folder: Path) -> Answer | None:
     return found if same and "startup" in found else None
 
 
-def model(quick: bool, folder: Path) -> Answer:
+def model(quick: bool, folder: Path, dtype: str = "float64") -> Answer:
     """`bench model`; when quick at one size."""
     from clustermodel.bench.model import SIZES, bench_model
     from clustermodel.catalog import load_catalog
 
-    return bench_model(load_catalog(), SIZES[-1:] if quick else SIZES)
+    return bench_model(load_catalog(), SIZES[-1:] if quick else SIZES, dtype)
 
 
 def risk(quick: bool, folder: Path) -> Answer:
@@ -127,6 +128,9 @@ PARTS = {
     "device": Part(device, 900, _device_line),
     "serve": Part(serve, 900, _serve_line),
     "model": Part(model, 600, _rates_line("configurations_per_s", "/s")),
+    "model-float32": Part(
+        functools.partial(model, dtype="float32"), 600, _rates_line("configurations_per_s", "/s")
+    ),
     "risk": Part(risk, 600, _rates_line("paths_per_s", " paths/s")),
     "dispatch": Part(dispatch, 600, _rates_line("dispatches_per_s", "/s")),
 }
