@@ -36,9 +36,7 @@ pytest: $(TEST)
 	$(BIN)/pytest -n auto -q
 
 bench: $(CORE)
-	$(BIN)/clustermodel bench model --out benchmarks/results/model-cpu.json
-	$(BIN)/clustermodel bench device --out benchmarks/results/device-cpu.json
-	$(BIN)/clustermodel bench serve --out benchmarks/results/serve-cpu.json
+	$(BIN)/python benchmarks/run.py
 
 readme: $(TEST)
 	$(BIN)/python tests/readme.py

@@ -65,6 +65,13 @@ def model(quick: bool, folder: Path, dtype: str = "float64") -> Answer:
     return bench_model(load_catalog(), SIZES[-1:] if quick else SIZES, dtype)
 
 
+def sweep(quick: bool, folder: Path) -> Answer:
+    """Sweeps over every combination."""
+    import bench_sweep
+
+    return bench_sweep.bench(quick)
+
+
 def risk(quick: bool, folder: Path) -> Answer:
     """Paths of the risk model."""
     import bench_risk
@@ -131,6 +138,7 @@ PARTS = {
     "model-float32": Part(
         functools.partial(model, dtype="float32"), 600, _rates_line("configurations_per_s", "/s")
     ),
+    "sweep": Part(sweep, 600, _rates_line("points_per_s", "/s")),
     "risk": Part(risk, 600, _rates_line("paths_per_s", " paths/s")),
     "dispatch": Part(dispatch, 600, _rates_line("dispatches_per_s", "/s")),
 }
