@@ -41,7 +41,7 @@ def _latency(d: Deployment, ranks: Scalar) -> Scalar:
 def _all_reduce(d: Deployment, stage_tokens: Scalar) -> Scalar:
     """Two a layer: 2 L [alpha (tp/4)^g + 2 m D b (tp - 1)/tp / rate], with b bytes per activation."""
     tp, c = d.layout.tp, d.coefficients
-    latency = _latency(d, tp) * (tp / 4) ** c.collective_exponent
+    latency = _latency(d, tp) * jnp.exp(c.collective_exponent * jnp.log(tp / 4))
     ring = 2 * d.formats.activation_bytes * (tp - 1) / tp
     wire = ring * stage_tokens / d.layout.dp * d.model.d_model / _rate(d, tp)
     return jnp.where(tp > 1, 2 * d.model.layers * (latency + wire), 0.0)

@@ -108,7 +108,9 @@ def _ttft(deployment: Deployment, load: Load, tpot: Scalar, room: Scalar) -> Sca
     alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(load.concurrency - 1, 0.0))
     rho = jnp.minimum(per_rank * alone.wave / (load.osl * tpot), 1.5)
     equal = jnp.where(load.equal_lengths > 0, c.burst_equal, 1.0)
-    ahead = jnp.maximum(per_rank - 1, 0.0) * (c.burst_floor + c.burst_slope * rho**c.burst_exponent) * equal
+    some = jnp.maximum(rho, 1e-9)  # without prompts the wave is 0, whatever comes of this
+    burst = c.burst_floor + c.burst_slope * jnp.exp(c.burst_exponent * jnp.log(some))
+    ahead = jnp.maximum(per_rank - 1, 0.0) * burst * equal
     room = jnp.maximum(room, 1e-3)
     waiting = jnp.maximum(load.concurrency - room, 0.0) / jnp.minimum(load.concurrency, room)
     slot = waiting * load.osl * tpot * c.slot_wait
