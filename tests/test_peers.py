@@ -15,14 +15,17 @@ sys.path.append(str(PEERS))
 import adapter  # noqa: E402
 import adapter_aiconfigurator  # noqa: E402
 import adapter_vllm_sr_sim  # noqa: E402
+import command  # noqa: E402
 import compare  # noqa: E402
 import environment  # noqa: E402
 import measured  # noqa: E402
 import ours  # noqa: E402
+import record  # noqa: E402
 import scoring  # noqa: E402
 import table  # noqa: E402
 
 from clustermodel.calibration.observations import read_observations  # noqa: E402
+from clustermodel.calibration.peers import METRICS, peer_predictions  # noqa: E402
 from clustermodel.catalog import load_catalog  # noqa: E402
 
 CATALOG = load_catalog()
@@ -169,6 +172,12 @@ def test_a_peer_that_answers_nothing_has_no_rate(pinned):
     assert found["per_s"] == {"from_names": None, "prepared": None}
 
 
+def test_an_adapter_may_answer_with_more_times_than_one(pinned):
+    more = STAND_IN.replace('"it divides"}', '"it divides"}, lambda ms: {"tpot_ms": ms, "ttft_ms": 2 * ms}')
+    (answer,) = ask(pinned(more), [ROW])["answers"]
+    assert answer["ttft_ms"] == pytest.approx(2 * answer["tpot_ms"])
+
+
 def test_rates_count_whole_rounds_and_at_least_one():
     made = []
     found = adapter.counted([lambda: made.append(1), lambda: made.append(2)], 0.0)
@@ -236,12 +245,13 @@ def test_a_wrong_question_ends_with_2_and_a_sentence(words, why, capsys):
     assert why in sentence(capsys.readouterr().err)
 
 
-def test_a_peer_without_an_answer_ends_with_3_and_a_sentence(monkeypatch, capsys):
+@pytest.mark.parametrize(("script", "asks"), [(compare, "compared"), (record, "environment")])
+def test_a_peer_without_an_answer_ends_with_3_and_a_sentence(script, asks, monkeypatch, capsys):
     def fails(*_):
         raise environment.NoAnswer("the network is down")
 
-    monkeypatch.setattr(compare, "compared", fails)
-    assert compare.main([]) == 3
+    monkeypatch.setattr(script, asks, fails)
+    assert script.main([]) == 3
     assert sentence(capsys.readouterr().err) == "the network is down"
 
 
@@ -307,7 +317,7 @@ def test_the_table_names_every_tool_and_fits_a_hundred_columns(result):
 
 def test_a_result_is_written_whole(result, tmp_path):
     path = tmp_path / "peers.json"
-    compare.written(result, path)
+    command.written(json.dumps(result), path)
     assert json.loads(path.read_text())["kind"] == "bench-peers"
     assert [each.name for each in tmp_path.iterdir()] == ["peers.json"]
 
@@ -318,3 +328,43 @@ def test_the_figures_that_ship_are_of_all_rows_and_of_the_pinned_versions(rows):
     for name, peer in environment.PEERS.items():
         assert found["tools"][name]["version"] == peer.version
     assert found["common"]["errors"]["clustermodel"]["below_bound"] == 0
+
+
+def test_a_record_has_the_rows_that_are_answered_in_their_order():
+    answers = [
+        {"id": "b", "tpot_ms": 12.3456789, "ttft_ms": 100.0},
+        {"id": "c", "reason": "hardware"},
+        {"id": "a", "tpot_ms": 1.0, "ttft_ms": 2.0},
+    ]
+    found = record.predictions({"version": "9.9", "answers": answers}, ["a", "b", "c"])
+    assert found["id"].tolist() == ["a", "b"]
+    assert found.loc[1].to_dict() == {
+        "id": "b", "peer": record.PEER, "version": "9.9", "tpot_ms": "12.3457", "ttft_ms": "100"
+    }  # fmt: skip
+
+
+def test_some_rows_are_recorded_on_the_screen_and_into_no_file(pinned, monkeypatch, capsys):
+    more = STAND_IN.replace('"it divides"}', '"it divides"}, lambda ms: {"tpot_ms": ms, "ttft_ms": 2 * ms}')
+    monkeypatch.setattr(record, "PEERS", {record.PEER: pinned(more)})
+    monkeypatch.setattr(record, "environment", lambda peer: sys.executable)
+    monkeypatch.setattr(record, "written", lambda *_: pytest.fail("written"))
+    assert record.main(["--rows", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "id,peer,version,tpot_ms,ttft_ms"
+    assert len(lines) == 1 + 3
+
+
+def test_the_predictions_that_ship_are_those_of_the_comparison_that_ships(rows):
+    shipped = peer_predictions(CATALOG)
+    found = json.loads((compare.RESULTS / "peers-cpu.json").read_text(encoding="utf-8"))
+    errors = found["answered_by"][record.PEER]["errors"][record.PEER]
+    assert set(shipped["peer"] + " " + shipped["version"]) == {
+        f"{record.PEER} {found['tools'][record.PEER]['version']}"
+    }
+    assert set(shipped["id"]) <= set(rows["id"])
+    assert not shipped["id"].duplicated().any()
+    assert len(shipped) == errors["n"]
+    assert shipped[list(METRICS)].gt(0).all(axis=None)
+    measured_ms = rows.set_index("id")["tpot_ms"].loc[shipped["id"]].to_numpy()
+    error = (shipped["tpot_ms"] / measured_ms - 1).abs() * 100
+    assert error.median() == pytest.approx(errors["median_abs_pct"], abs=1e-3)  # six digits are written

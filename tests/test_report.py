@@ -1,11 +1,13 @@
 """Charts show the numbers of their answer, with units and names; pages carry everything, escaped, and load nothing."""
 
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import clustermodel as cm
@@ -15,6 +17,7 @@ from clustermodel.report.charts.data import Bars, Curves, Field, Spans, Waterfal
 from clustermodel.report.charts.market import capex
 from clustermodel.report.document import section, table
 from clustermodel.report.rows import plain, rows
+from clustermodel.report.validation import beside_peer
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -298,6 +301,21 @@ def test_validation_counts_what_is_within_the_band():
     assert chart.says == "50 % of 2 rows are within 20 %."
     assert {curve.name for curve in chart.curves[1:]} == {"aggregated", "offline"}
     assert by_key(VALIDATED)["errors-tpot-ms"].totals == (20.0,)
+
+
+def test_validation_tells_rows_seen_from_rows_left_out_beside_a_peer():
+    sizes = {"beside_peer_median_abs_pct": 6.0, "beside_peer_p90_abs_pct": 18.0}
+    sizes |= {"peer_median_abs_pct": 9.4, "peer_p90_abs_pct": 29.4, "peer_n": 7}
+    unseen = {"left_out": "model", "source": "all", "mode": "aggregated", "metric": "tpot_ms", **sizes}
+    answer = {"peer": "a peer 1.0", "groups": [group | sizes for group in SCORES]}
+    answer |= {"cross_validation": {"errors": [unseen, unseen | {"mode": "offline"}]}}
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(*beside_peer(answer))
+    lines = screen.file.getvalue().splitlines()
+    assert [line.split()[:2] for line in lines if "tpot_ms" in line] == [["seen", "by"], ["model", "left"]]
+    assert "a peer 1.0" in lines[1]
+    assert all("6.0 / 18" in line and "9.4 / 29" in line for line in lines if "tpot_ms" in line)
+    assert not list(beside_peer(answer | {"peer": ""}))
 
 
 def test_a_map_keeps_its_holes_and_its_units():

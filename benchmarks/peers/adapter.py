@@ -1,7 +1,7 @@
 """What every adapter does around its peer: read rows, answer them, count evaluations per second, write JSON.
 
 Runs in the peer's environment, so it needs the standard library alone. In: `{"rows": [...], "seconds": s}` on
-stdin. Out: `{"version", "setup_s", "answers": [{"id", "tpot_ms"} | {"id", "reason"}], "per_s": {...}}` on stdout.
+stdin. Out: `{"version", "setup_s", "answers": [{"id", "tpot_ms", ...} | {"id", "reason"}], "per_s": {...}}` on stdout.
 """
 
 import json
@@ -13,14 +13,19 @@ from itertools import groupby
 from typing import Any, NamedTuple, TextIO
 
 Row = dict[str, Any]
-Evaluate = Callable[[], float]
-"""One evaluation of one row: its time per output token in ms."""
+Evaluate = Callable[[], Any]
+"""One evaluation of one row: its times, as the peer says them."""
 
 SAMPLE = 8  # rows of which the evaluations from names are counted
 
 
 class Unanswered(Exception):
     """Why the peer has no answer for a row, in a few words."""
+
+
+def tpot_alone(tpot_ms: float) -> dict[str, float]:
+    """The answer of a peer that says the time per output token in ms."""
+    return {"tpot_ms": float(tpot_ms)}
 
 
 class Peer(NamedTuple):
@@ -31,6 +36,7 @@ class Peer(NamedTuple):
     prepared: Callable[[Row], Evaluate]  # everything that the rows share is looked up before the call
     from_names: Callable[[Row], Evaluate]  # one call from the names of hardware and model to the answer
     reasons: Mapping[str, str]  # kind of error that the peer raises -> what it means
+    times: Callable[[Any], dict[str, float]] = tpot_alone  # an evaluation of `prepared` in ms, by metric
 
 
 class Counted(NamedTuple):
@@ -96,7 +102,7 @@ def _group(peer: Peer, rows: Sequence[Row]) -> tuple[list[Row], list[Evaluate]]:
     for row in rows:
         try:
             call = peer.prepared(row)
-            answers.append({"id": row["id"], "tpot_ms": float(call())})
+            answers.append({"id": row["id"], **peer.times(call())})
             calls.append(call)
         except Exception as error:  # the peer's own errors are reasons, and the next row may do
             answers.append({"id": row["id"], "reason": reason(peer, error)})

@@ -1,8 +1,8 @@
-"""Ask aiconfigurator (NVIDIA) for the time per output token of an aggregated deployment."""
+"""Ask aiconfigurator (NVIDIA) for the latencies of an aggregated deployment."""
 
 import logging
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -149,14 +149,19 @@ def prepared(row: Row) -> Evaluate:
     of = point(row)
     asked, run, tables = load(row), model(of), database(of.system, of.engine)
 
-    def evaluate() -> float:
+    def evaluate() -> dict[str, Any]:
         session = InferenceSession(run, tables, get_backend(of.engine))
         summary = session.run_agg(RuntimeConfig(**asked), ctx_tokens=asked["isl"])
         if summary.check_oom():
             raise Unanswered("weights and cache do not fit, it says")
-        return summary.get_result_dict()["tpot"]
+        return summary.get_result_dict()
 
     return evaluate
+
+
+def times(found: Mapping[str, Any]) -> dict[str, float]:
+    """Latencies of a run, which the peer says in ms."""
+    return {"tpot_ms": float(found["tpot"]), "ttft_ms": float(found["ttft"])}
 
 
 def from_names(row: Row) -> Evaluate:
@@ -184,7 +189,7 @@ def peer() -> Peer:
     logging.disable(logging.CRITICAL)
     import aiconfigurator.cli.api  # noqa: F401  part of the set-up, not of the first answer
 
-    return Peer(version("aiconfigurator"), shared, prepared, from_names, REASONS)
+    return Peer(version("aiconfigurator"), shared, prepared, from_names, REASONS, times)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import measured  # noqa: E402
 import ours  # noqa: E402
 import scoring  # noqa: E402
 import table  # noqa: E402
-from environment import HERE, NO_ANSWER, PEERS, NoAnswer, Pinned, asked, environment, say  # noqa: E402
+from command import ended, positive, written  # noqa: E402
+from environment import HERE, PEERS, Pinned, asked, environment, say  # noqa: E402
 
 from clustermodel.bench.machine import machine  # noqa: E402
 from clustermodel.calibration.cross_validation import stored  # noqa: E402
@@ -30,7 +31,6 @@ from clustermodel.catalog import Catalog, load_catalog  # noqa: E402
 
 RESULTS = HERE.parent / "results"
 BUDGET = 10.0  # seconds of counting evaluations, for each tool and way of asking
-WRONG, STOPPED = 2, 130
 LARGEST = "aiconfigurator-silicon"
 """The source of three rows in four."""
 
@@ -140,26 +140,12 @@ def left_out(catalog: Catalog) -> list[dict[str, Any]]:
     ]
 
 
-def written(result: Mapping[str, Any], path: Path) -> None:
-    """Write the result at once or not at all."""
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
 def names(text: str) -> list[str]:
     """Peers by name; raises a sentence where one is unknown."""
     found = [name.strip() for name in text.split(",") if name.strip()]
     if unknown := [name for name in found if name not in PEERS]:
         raise argparse.ArgumentTypeError(f"unknown peer {unknown[0]!r}: there are {', '.join(PEERS)}")
     return list(dict.fromkeys(found))
-
-
-def positive(text: str) -> int:
-    """A number of rows."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of rows above 0, got {text!r}")
-    return int(text)
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -173,26 +159,16 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table; 2 where the question is wrong, 3 where a peer gives no answer."""
-    try:
-        asked_for = options(arguments)
-        result = compared(load_catalog(), asked_for.peers, asked_for.rows)
-    except argparse.ArgumentError as error:
-        say(str(error))
-        return WRONG
-    except NoAnswer as error:
-        say(str(error))
-        return NO_ANSWER
-    except KeyboardInterrupt:
-        say("stopped; nothing is written")
-        return STOPPED
-    out = asked_for.out
+    return ended(lambda: _compare(options(arguments)))
+
+
+def _compare(asked_for: argparse.Namespace) -> None:
+    result, out = compared(load_catalog(), asked_for.peers, asked_for.rows), asked_for.out
     if out is None and asked_for.rows is None:
         out = RESULTS / f"peers-{result['backend']}.json"
     if out is not None:
-        written(result, out)
-        say(f"written to {out}")
+        written(json.dumps(result, indent=2) + "\n", out)
     print(table.text(result))
-    return 0
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from clustermodel.calibration.intervals import (
     shipped,
 )
 from clustermodel.calibration.left_out import CURVE, left_out, parts_by
+from clustermodel.calibration.peers import beside_peer, peer_predictions
+from clustermodel.calibration.scores import beside
 from clustermodel.catalog import CONFIGS, Catalog, load_catalog
 
 SPLITS: dict[str, tuple[tuple[str, ...], int | None]] = {
@@ -60,13 +62,14 @@ def held_out(data: Training, fitted: Fitted, progress: Progress = lambda _: None
     lines = pd.concat(found, ignore_index=True)
     rows = data.rows.loc[lines["row"]]
     curve = rows.groupby(list(CURVE), dropna=False).ngroup().to_numpy()
-    return lines.assign(curve=curve)
+    return beside_peer(lines, peer_predictions(data.catalog)).assign(curve=curve)
 
 
 def errors(lines: pd.DataFrame) -> list[dict[str, Any]]:
     """Median and 90th percentile of |error| (%) by what was left out, mode, source and metric, with standard errors.
 
-    A standard error is the spread over bootstrap samples of whole load curves, whose rows err alike.
+    A standard error is the spread over bootstrap samples of whole load curves, whose rows err alike. Where a peer
+    answers enough of the rows, its errors stand beside ours on those.
     """
     found = []
     scored = lines[[m in MODES.get(mode, ()) for mode, m in zip(lines["mode"], lines["metric"], strict=True)]]
@@ -77,6 +80,8 @@ def errors(lines: pd.DataFrame) -> list[dict[str, Any]]:
             error = (part["predicted"] / part["measured"] - 1).to_numpy() * 100
             named = dict(zip(("left_out", "mode", "source", "metric"), map(str, keys), strict=True))
             found.append({**named, "n": len(part), **_percentiles(error, part["curve"].to_numpy())})
+            both = beside(part)
+            found[-1] |= both if both["peer_n"] >= LEAST_ROWS else {}
     return found
 
 

@@ -55,8 +55,6 @@ NUMBERS: dict[str, str] = {
     "usd_per_mtok": "published price per million tokens",
     "usd_per_accelerator_hour": "the price behind it",
     "usd_output_only": "1 where that price is per million output tokens, else all tokens",
-    "peer_ttft_ms": "prediction of aiconfigurator 0.12.0",
-    "peer_tpot_ms": "prediction of aiconfigurator 0.12.0",
 }
 COLUMNS = (*TEXT, *NUMBERS)
 REQUIRED = ("system", "model", "engine", "isl", "osl", "concurrency")
@@ -114,7 +112,7 @@ def read_observations(catalog: Catalog, data: Path | None, readers: Mapping[str,
     """
     known = names(catalog)
     if data is None:
-        return with_flags(own_format(_csv(shipped(catalog, TABLE)), known), flags(catalog))
+        return with_flags(own_format(shipped_table(catalog, TABLE), known), flags(catalog))
     raw = _csv(data)
     reader = next((read for column, read in readers.items() if column in raw.columns), own_format)
     rows = reader(raw, known)
@@ -130,14 +128,19 @@ def shipped(catalog: Catalog, name: str) -> Path:
     return next((file for file in files if file.exists()), files[-1])
 
 
+def shipped_table(catalog: Catalog, name: str) -> pd.DataFrame:
+    """A table of the measurements folder as it stands."""
+    return _csv(shipped(catalog, name))
+
+
 def shipped_rows(catalog: Catalog) -> pd.DataFrame:
     """The table that ships with the package, without flags."""
-    return own_format(_csv(shipped(catalog, TABLE)), names(catalog))
+    return own_format(shipped_table(catalog, TABLE), names(catalog))
 
 
 def flags(catalog: Catalog) -> pd.DataFrame:
     """Rows known to be unfit for scoring as they stand: id, flag, use, reason."""
-    return _csv(shipped(catalog, FLAGS)).fillna("")
+    return shipped_table(catalog, FLAGS).fillna("")
 
 
 def _csv(path: Path) -> pd.DataFrame:

@@ -49,7 +49,6 @@ def comparisons(rows: pd.DataFrame, predictions: pd.DataFrame, seen: pd.Series) 
         for metric, measured, predicted, bound in _metrics(rows, predictions)
     ]
     lines = pd.concat(parts).reset_index(names="row")
-    lines["peer"] = _peer(rows, lines)
     sound = (lines["measured"] > 0) & (lines["predicted"] > 0) & np.isfinite(lines["predicted"])
     return lines[sound].sort_values(["row", "metric"], kind="stable").reset_index(drop=True)
 
@@ -67,14 +66,6 @@ def _metrics(rows: pd.DataFrame, p: pd.DataFrame) -> Iterator[tuple[str, pd.Seri
     least = price / (p["output_bound"] * per_output)
     yield "usd_per_mtok", rows["usd_per_mtok"], price / paid, least
     yield "usd_per_mtok_chain", rows["usd_per_mtok"], price / (p["output_rate"] * per_output), least
-
-
-def _peer(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.Series:
-    """What a peer predicted for the same row and metric; NaN where it is not known."""
-    found = pd.Series(np.nan, index=lines.index)
-    for metric in ("tpot_ms", "ttft_ms"):
-        found = found.mask(lines["metric"].eq(metric), lines["row"].map(rows[f"peer_{metric}"]))
-    return found
 
 
 def measured_ttft(rows: pd.DataFrame) -> pd.Series:
@@ -106,19 +97,23 @@ def summary(lines: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _group(by: str, key: str, metric: str, part: pd.DataFrame) -> dict[str, Any]:
-    """Errors of one group; of a peer's predictions too, on those rows that have one."""
+    """Errors of one group, and beside those of a peer on the rows that it answers."""
     error, size = part["error"], part["error"].abs() * 100
-    beside = part[part["peer"] > 0]
-    peer = (beside["peer"] / beside["measured"] - 1).abs() * 100
-    own = size[beside.index]
     row = {"by": by, "key": key, "metric": metric, "n": len(error)}
     row |= {"median_abs_pct": float(size.median()), "p90_abs_pct": float(size.quantile(0.9))}
     row["bias_pct"] = float(error.median() * 100)
-    named = {"peer": peer, "beside_peer": own}
-    for name, errors in named.items():
-        row[f"{name}_median_abs_pct"] = float(errors.median()) if len(errors) else None
-        row[f"{name}_p90_abs_pct"] = float(errors.quantile(0.9)) if len(errors) else None
-    return row | {"peer_n": len(beside)}
+    return row | beside(part)
+
+
+def beside(lines: pd.DataFrame) -> dict[str, Any]:
+    """Absolute errors (%) of a peer and of ours on the lines that the peer answers; None where there are none."""
+    both = lines[lines["peer"] > 0]
+    found: dict[str, Any] = {"peer_n": len(both)}
+    for name, predicted in {"peer": both["peer"], "beside_peer": both["predicted"]}.items():
+        size = (predicted / both["measured"] - 1).abs() * 100
+        found[f"{name}_median_abs_pct"] = float(size.median()) if len(both) else None
+        found[f"{name}_p90_abs_pct"] = float(size.quantile(0.9)) if len(both) else None
+    return found
 
 
 def beaten_bounds(lines: pd.DataFrame, reasons: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:

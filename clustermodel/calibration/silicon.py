@@ -10,7 +10,6 @@ LENGTH_RATIO = 0.9
 """InferenceX draws lengths uniformly from 0.8 to 1.0 of the nominal value; measured means are 0.9 of it."""
 
 MEASUREMENTS = {"ttft_ms": "silicon_ttft_ms", "tpot_ms": "silicon_tpot_ms"}
-MEASUREMENTS |= {"peer_ttft_ms": "aic_ttft_ms", "peer_tpot_ms": "aic_tpot_ms"}
 
 
 def read_silicon(raw: pd.DataFrame, known: Names) -> pd.DataFrame:

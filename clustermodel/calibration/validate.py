@@ -11,6 +11,7 @@ from clustermodel.calibration.deployments import connected
 from clustermodel.calibration.effects import Calibration, check_effects
 from clustermodel.calibration.layouts import best, open_layouts, splits
 from clustermodel.calibration.observations import read_observations, shipped
+from clustermodel.calibration.peers import SOURCE, beside_peer, peer_name, peer_predictions
 from clustermodel.calibration.power_rows import is_power_table
 from clustermodel.calibration.power_score import power_comparisons
 from clustermodel.calibration.predict import PREFILL, STATIC, predict
@@ -34,12 +35,14 @@ class Validation:
     skipped: dict[str, int]
     sources: tuple[Mapping[str, Any], ...] = ()
     beaten: tuple[Mapping[str, Any], ...] = ()  # measurements better than their bound, each with a reason
+    peer: str = ""  # name and version of the peer, where it answers some of the rows
 
     def to_dict(self) -> dict[str, Any]:
         """The answer of `clustermodel validate`."""
         skipped = [{"reason": reason, "n": n} for reason, n in self.skipped.items()]
         return {
             "groups": summary(self.lines),
+            "peer": self.peer,
             "skipped": skipped,
             "bounds_above_measurement": list(self.beaten),
             "sources": list(self.sources),
@@ -73,15 +76,20 @@ def validation(
 
 
 def _validation(catalog: Catalog, lines: pd.DataFrame, reasons: list[str]) -> Validation:
-    """The lines with the sources they name and the bounds they beat."""
+    """The lines beside the peer's, with the sources they name and the bounds they beat."""
+    asked = peer_predictions(catalog)
+    lines = beside_peer(lines, asked)
+    used = {str(key): len(part) for key, part in lines.groupby("source")}
+    if answered := int((lines["peer"] > 0).sum()):
+        used[SOURCE] = answered
     sources = [
-        {"key": str(key), "published": "", **catalog.sources[str(key)], "n": len(part)}
-        for key, part in lines.groupby("source")
+        {"key": key, "published": "", **catalog.sources[key], "n": n}
+        for key, n in used.items()
         if key in catalog.sources
     ]
     beaten = beaten_bounds(lines, catalog.table(shipped(catalog, BOUNDS))["reason"])
     skipped = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-    return Validation(lines, skipped, tuple(sources), tuple(beaten))
+    return Validation(lines, skipped, tuple(sources), tuple(beaten), peer_name(asked) if answered else "")
 
 
 def validate(

@@ -12,7 +12,6 @@ from clustermodel.report.figures import count, figure, words
 
 SHORT = ("all", "mode", "seen")
 """Groupings on the screen; JSON and CSV have every other one too."""
-_PEER = ("peer_median_abs_pct", "peer_p90_abs_pct")
 _WITH_ERRORS = (("median_abs_pct", "median_se"), ("p90_abs_pct", "p90_se"))
 
 
@@ -21,18 +20,14 @@ def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for title in ("metric", "group"):
         table.add_column(title, no_wrap=True)
-    for title in ("n", "median", "p90", "bias", "peer*"):
+    for title in ("n", "median", "p90", "bias"):
         table.add_column(title, justify="right", no_wrap=True)
     for group in answer["groups"]:
         if group["by"] in SHORT:
             errors = (figure(group[name]) for name in ("median_abs_pct", "p90_abs_pct", "bias_pct"))
-            known = [f"{group[name]:.0f}" for name in _PEER if group[name] is not None]
-            table.add_row(group["metric"], _label(group), count(group["n"]), *errors, " / ".join(known))
+            table.add_row(group["metric"], _label(group), count(group["n"]), *errors)
     yield table
-    if any(group["peer_n"] for group in answer["groups"]):
-        yield Text(
-            "|error| and bias in %; * median / p90 of aiconfigurator 0.12.0 on those of the rows that it could answer"
-        )
+    yield Text("|error| and bias in %")
     left_out = sorted({group["by"] for group in answer["groups"]} - set(SHORT))
     if left_out:
         yield Text(f"also by {', '.join(map(words, left_out))}: --format csv or json")
@@ -42,6 +37,7 @@ def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     for reason in dict.fromkeys(beaten):
         yield Text(f"bound above the measurement {count(beaten.count(reason))}: {reason}")
     yield from unseen(answer["cross_validation"])
+    yield from beside_peer(answer)
 
 
 def _label(group: Mapping[str, Any]) -> str:
@@ -70,3 +66,30 @@ def unseen(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield table
     yield Text("rows left out of the fit, |error| in %; held: by the 80 % range of the prediction, %")
     yield Text(f"cross-validation of {found['date']}; clustermodel validate --cross-validate repeats it")
+
+
+def beside_peer(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Our errors and a peer's on the rows that it answers: those that the fit has seen, and those left out of it."""
+    if not answer["peer"]:
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    for title in ("rows", "metric"):
+        table.add_column(title, no_wrap=True)
+    for title in ("n", "ours", answer["peer"]):
+        table.add_column(title, justify="right", no_wrap=True)
+    seen = [("seen by the fit", row) for row in answer["groups"] if row["by"] == "all"]
+    left_out = [
+        (f"{row['left_out']} left out", row)
+        for row in answer["cross_validation"]["errors"]
+        if (row["source"], row["mode"]) == ("all", "aggregated")
+    ]
+    for rows, row in (*seen, *left_out):
+        if row.get("peer_n"):
+            errors = (_pair(row, who) for who in ("beside_peer", "peer"))
+            table.add_row(rows, row["metric"], count(row["peer_n"]), *errors)
+    yield table
+    yield Text("median / p90 of |error| in % on the rows that the peer answers")
+
+
+def _pair(row: Mapping[str, Any], who: str) -> str:
+    return f"{row[f'{who}_median_abs_pct']:.1f} / {row[f'{who}_p90_abs_pct']:.0f}"
