@@ -32,6 +32,7 @@ _KINDS = {
     "log": "logarithm", "log-plus-one": "logarithm of one plus",
 }  # fmt: skip
 _LANES = 8  # independent values of one element, enough to hide how long an operation takes
+_RUNS = 20  # of which the fastest counts: differences of short times are wanted
 _REPEATED = 16  # operations of one kind on each, few enough for a processor to look over all of them
 
 
@@ -82,7 +83,7 @@ def _seconds(kinds: list[str], n: int, dtype: Any) -> float:
 
     x, one = jnp.linspace(1.0, 2.0, n, dtype=dtype), jnp.ones((), dtype)
     compiled = jax.jit(run).lower(x, one).compile()
-    return seconds(lambda: compiled(x, one))
+    return seconds(lambda: compiled(x, one), _RUNS)
 
 
 def _operations(one: Array) -> dict[str, Callable[[Array], Array]]:
