@@ -214,6 +214,10 @@ class FakeBoard:
 
     def __init__(self):
         self.milli_joules = 0
+        self.processes = []
+
+    def nvmlDeviceGetComputeRunningProcesses(self, board):
+        return self.processes
 
     def nvmlDeviceGetTotalEnergyConsumption(self, board):
         self.milli_joules += 1000
@@ -235,10 +239,12 @@ def test_energy_is_the_difference_of_the_counter_and_polls_are_checked_against_i
     assert reading.joules_per_run == pytest.approx(1 / reading.runs)
 
 
-def test_what_a_board_draws_while_nobody_uses_it_is_read_before_a_context_is_there(monkeypatch):
-    monkeypatch.setattr(energy, "_board_meter", lambda: BoardMeter(FakeBoard()))
-    assert energy.idle_reading(0.01, 1) is None  # jax has a backend here
-    monkeypatch.setattr(energy.xla_bridge, "backends_are_initialized", lambda: False)
+def test_what_a_board_draws_while_nobody_uses_it_is_read_where_nobody_has_a_context(monkeypatch):
+    board = FakeBoard()
+    monkeypatch.setattr(energy, "_board_meter", lambda: BoardMeter(board))
+    board.processes = ["a context"]
+    assert energy.idle_reading(0.01, 1) is None
+    board.processes = []
     reading = energy.idle_reading(0.25, 2)
     assert reading.instant_watts == pytest.approx(200)
     assert reading.seconds >= 0.5

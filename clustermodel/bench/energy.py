@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax._src import xla_bridge  # no public name says whether a backend has been started
 
 RAPL = Path("/sys/class/powercap")
 _POLL = 0.1  # s
@@ -50,6 +49,11 @@ class BoardMeter(AbstractMeter):
     def joules(self) -> float:
         """Energy since the driver was loaded (J)."""
         return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._board) * _MILLI
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any process, this one or another, has a context on the board."""
+        return bool(self._nvml.nvmlDeviceGetComputeRunningProcesses(self._board))
 
     def watts(self) -> float | None:
         """Instantaneous power, not the one-second mean that newer boards report by default (W)."""
@@ -172,11 +176,11 @@ def measure(
 
 
 def idle_reading(window: float, repeats: int) -> Reading | None:
-    """Power of the first board before this process loads a context on it; None without one, or where that is done."""
-    if xla_bridge.backends_are_initialized():
-        return None
+    """Power of the first board while no process has a context on it; None without a board, or where one has."""
     meter = _board_meter()
-    return None if meter is None else measure(meter, lambda: time.sleep(_POLL), window, repeats, _nothing)
+    if meter is None or meter.in_use:
+        return None
+    return measure(meter, lambda: time.sleep(_POLL), window, repeats, _nothing)
 
 
 def _nothing(_: Any) -> None:
