@@ -20,7 +20,7 @@ import compare  # noqa: E402
 import environment  # noqa: E402
 import measured  # noqa: E402
 import ours  # noqa: E402
-import record  # noqa: E402
+import recording  # noqa: E402
 import scoring  # noqa: E402
 import table  # noqa: E402
 
@@ -245,7 +245,7 @@ def test_a_wrong_question_ends_with_2_and_a_sentence(words, why, capsys):
     assert why in sentence(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize(("script", "asks"), [(compare, "compared"), (record, "environment")])
+@pytest.mark.parametrize(("script", "asks"), [(compare, "compared"), (recording, "environment")])
 def test_a_peer_without_an_answer_ends_with_3_and_a_sentence(script, asks, monkeypatch, capsys):
     def fails(*_):
         raise environment.NoAnswer("the network is down")
@@ -336,7 +336,7 @@ def test_a_record_has_the_rows_that_are_answered_in_their_order():
         {"id": "c", "reason": "hardware"},
         {"id": "a", "tpot_ms": 1.0, "ttft_ms": 2.0},
     ]
-    found = record.predictions({"version": "9.9", "answers": answers}, ["a", "b", "c"])
+    found = recording.predictions({"version": "9.9", "answers": answers}, ["a", "b", "c"])
     assert found["id"].tolist() == ["a", "b"]
     assert found.loc[1].to_dict() == {
         "id": "b", "peer": record.PEER, "version": "9.9", "tpot_ms": "12.3457", "ttft_ms": "100"
@@ -348,7 +348,7 @@ def test_some_rows_are_recorded_on_the_screen_and_into_no_file(pinned, monkeypat
     monkeypatch.setattr(record, "PEERS", {record.PEER: pinned(more)})
     monkeypatch.setattr(record, "environment", lambda peer: sys.executable)
     monkeypatch.setattr(record, "written", lambda *_: pytest.fail("written"))
-    assert record.main(["--rows", "3"]) == 0
+    assert recording.main(["--rows", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "id,peer,version,tpot_ms,ttft_ms"
     assert len(lines) == 1 + 3

@@ -1,4 +1,4 @@
-"""What a peer predicts for the measured rows that ship, as benchmarks/peers/record.py asked it."""
+"""What a peer predicts for the measured rows that ship, as benchmarks/peers/recording.py asked it."""
 
 import numpy as np
 import pandas as pd

@@ -72,9 +72,9 @@ def sweep(
     tiles = 1 if jax.default_backend() == "cpu" else min(_TILES, math.ceil((end - start) / mesh.size))
     step, wave = _step(mesh, cut, tiles), tiles * mesh.size
     best = jax.tree.map(lambda leaf: jnp.stack([leaf] * mesh.size), nothing(len(space.systems)))
-    group, limits = jnp.asarray(space.group), jnp.asarray([max_ttft, max_tpot])
+    asked = (jnp.asarray(space.group), jnp.asarray([max_ttft, max_tpot]))
     for first in range(start, end, wave):
-        best = step(best, space, group, limits, jnp.asarray(first), jnp.asarray(end))
+        best = step(best, space, asked, jnp.asarray(first), jnp.asarray(end))
         done = min(first + wave, end) - start
         told(space.size * done // cut.count, space.size * (end - start) // cut.count)
     each = (jax.tree.map(lambda leaf, i=i: leaf[i], best) for i in range(mesh.size))
@@ -99,13 +99,13 @@ def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
     """A compiled function that evaluates and reduces `tiles` tiles on every accelerator of the mesh."""
     one, all_ = PartitionSpec(), PartitionSpec(_AXIS)
 
-    def on_one(best: Best, space: Space, group: Array, limits: Array, first: Array, end: Array) -> Best:
+    def on_one(best: Best, space: Space, asked: tuple[Array, Array], first: Array, end: Array) -> Best:
         own = first + jax.lax.axis_index(_AXIS).astype(first.dtype) * tiles
         kept = jax.tree.map(lambda leaf: leaf[0], best)
 
         def body(i: Array, best: Best) -> Best:
             tile = jnp.minimum(own + i, end - 1)  # again the last one, which changes nothing
-            return merged(best, _tile(space, cut, group, limits, tile))
+            return merged(best, _tile(space, cut, *asked, tile))
 
         if tiles == 1:
             kept = body(jnp.zeros_like(first), kept)
@@ -113,7 +113,7 @@ def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
             kept = jax.lax.fori_loop(0, tiles, body, kept)
         return jax.tree.map(lambda leaf: leaf[None], kept)
 
-    specs = (all_, one, one, one, one, one)
+    specs = (all_, one, one, one, one)
     return jax.jit(jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=all_, check_vma=False))
 
 

@@ -1,7 +1,7 @@
 """Write what aiconfigurator predicts for our measured rows into the table that `validate` shows beside ours.
 
-`python benchmarks/peers/record.py [--rows N] [--out FILE]`. Rows are asked as `compare.py` asks them. Without options:
-all rows, into configs/measurements/peer_predictions.csv.
+`python benchmarks/peers/recording.py [--rows N] [--out FILE]`. Rows are asked as `compare.py` asks them. Without
+options: all rows, into configs/measurements/peer_predictions.csv.
 """
 
 import argparse
