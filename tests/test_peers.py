@@ -339,15 +339,15 @@ def test_a_record_has_the_rows_that_are_answered_in_their_order():
     found = recording.predictions({"version": "9.9", "answers": answers}, ["a", "b", "c"])
     assert found["id"].tolist() == ["a", "b"]
     assert found.loc[1].to_dict() == {
-        "id": "b", "peer": record.PEER, "version": "9.9", "tpot_ms": "12.3457", "ttft_ms": "100"
+        "id": "b", "peer": recording.PEER, "version": "9.9", "tpot_ms": "12.3457", "ttft_ms": "100"
     }  # fmt: skip
 
 
 def test_some_rows_are_recorded_on_the_screen_and_into_no_file(pinned, monkeypatch, capsys):
     more = STAND_IN.replace('"it divides"}', '"it divides"}, lambda ms: {"tpot_ms": ms, "ttft_ms": 2 * ms}')
-    monkeypatch.setattr(record, "PEERS", {record.PEER: pinned(more)})
-    monkeypatch.setattr(record, "environment", lambda peer: sys.executable)
-    monkeypatch.setattr(record, "written", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(recording, "PEERS", {recording.PEER: pinned(more)})
+    monkeypatch.setattr(recording, "environment", lambda peer: sys.executable)
+    monkeypatch.setattr(recording, "written", lambda *_: pytest.fail("written"))
     assert recording.main(["--rows", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "id,peer,version,tpot_ms,ttft_ms"
@@ -357,9 +357,9 @@ def test_some_rows_are_recorded_on_the_screen_and_into_no_file(pinned, monkeypat
 def test_the_predictions_that_ship_are_those_of_the_comparison_that_ships(rows):
     shipped = peer_predictions(CATALOG)
     found = json.loads((compare.RESULTS / "peers-cpu.json").read_text(encoding="utf-8"))
-    errors = found["answered_by"][record.PEER]["errors"][record.PEER]
+    errors = found["answered_by"][recording.PEER]["errors"][recording.PEER]
     assert set(shipped["peer"] + " " + shipped["version"]) == {
-        f"{record.PEER} {found['tools'][record.PEER]['version']}"
+        f"{recording.PEER} {found['tools'][recording.PEER]['version']}"
     }
     assert set(shipped["id"]) <= set(rows["id"])
     assert not shipped["id"].duplicated().any()
