@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError
 from clustermodel.chain.bulk import at_a_time
+from clustermodel.serving.steady import ServingPoint
 from clustermodel.sweep.reduce import Best, merged, nothing, reduced
 from clustermodel.sweep.space import Numbers, Space
 
@@ -134,12 +135,18 @@ def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> tuple[A
     axes = space.axes
     places = jnp.unravel_index(column, space.lengths[1:4])
     concurrency, isl, osl = (axis[place] for axis, place in zip(axes[:3], places, strict=True))
-    evaluated = lambda price, energy: space.point(row, Numbers(concurrency, isl, osl, price, energy))
-    blended = lambda price, energy: evaluated(price, energy).unit.blended
-    prices = jax.vmap(lambda price: jax.vmap(lambda energy: blended(price, energy))(axes.energy_factor))
-    point = evaluated(axes.price_factor[0], axes.energy_factor[0]).point  # the same at every price
+
+    def priced(price: Array, energy: Array) -> tuple[Array, ServingPoint]:
+        found = space.point(row, Numbers(concurrency, isl, osl, price, energy))
+        return found.unit.blended, found.point
+
+    same = (0, None)  # the point is the same at every price
+    at_energies = jax.vmap(priced, in_axes=(None, 0), out_axes=same)
+    prices, point = jax.vmap(at_energies, in_axes=(0, None), out_axes=same)(
+        axes.price_factor, axes.energy_factor
+    )
     allowed = (point.memory.fits > 0) & (point.ttft <= limits[0]) & (point.tpot <= limits[1])
-    found = jnp.ravel(prices(axes.price_factor))
+    found = jnp.ravel(prices)
     found = jnp.where(allowed & jnp.isfinite(found), found, jnp.inf)
     least = jnp.min(found)
     which = jnp.min(jnp.where(found == least, jnp.arange(found.size), found.size - 1))
