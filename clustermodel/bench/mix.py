@@ -22,7 +22,19 @@ _COUNTED = 17  # elements of the program that is counted, a length that no array
 _UNFUSED: dict[str, str | bool] = {"xla_disable_hlo_passes": "fusion,fusion-wrapper"}
 _LINE = re.compile(rf"= (\w+)\[{_COUNTED}\]\S* ([a-z][a-z0-9-]*)\(")
 _INTEGERS = ("s32", "s64", "u32", "u64")
-_MOVES = ("bitcast", "bitcast-convert", "broadcast", "constant", "copy", "parameter", "reshape", "slice")
+_MOVES = (
+    "bitcast",
+    "bitcast-convert",
+    "broadcast",
+    "concatenate",
+    "constant",
+    "copy",
+    "fusion",
+    "parameter",
+    "reshape",
+    "slice",
+)
+"""No operations: they rename or move data; a fusion is one operation and its wrapper."""
 _KINDS = {
     "add": "add", "subtract": "add", "negate": "add", "reduce": "add", "multiply": "multiply", "divide": "divide",
     "maximum": "compare", "minimum": "compare", "clamp": "compare", "compare": "compare", "select": "compare",
