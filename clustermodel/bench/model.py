@@ -2,8 +2,8 @@
 
 A configuration is one point of (system, model, layout, concurrency, lengths, prices) without search; all its
 outputs (TTFT, TPOT, fit, power, three token prices, throughput) are written. Two limits stand beside the rate: what
-the compiled program counts of itself (`cost_analysis`) over the rates of this machine, and an elementwise kernel of
-the same operations (`mix`).
+the compiled program counts of itself (`cost_analysis`) over the rates of this machine, and the operations that have to
+be done, each kind at the rate at which this machine does it elementwise (`mix`).
 """
 
 import contextlib

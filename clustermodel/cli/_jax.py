@@ -11,20 +11,16 @@ def set_up_jax() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    folder = _cache_folder()
-    if jax.config.values["jax_compilation_cache_dir"] is None and _can_hold_files(folder):
+    if jax.config.values["jax_compilation_cache_dir"] is None and (folder := cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
 
 
-def _cache_folder() -> Path:
-    """[XDG base directory specification: $XDG_CACHE_HOME, or ~/.cache]."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clustermodel" / "jax"
-
-
-def _can_hold_files(folder: Path) -> bool:
+def cache_folder() -> Path | None:
+    """$XDG_CACHE_HOME or ~/.cache, as the XDG base directory specification says; None where nothing can be kept."""
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clustermodel" / "jax"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+        return None
+    return folder if os.access(folder, os.W_OK) else None

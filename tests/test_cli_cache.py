@@ -1,0 +1,42 @@
+"""What commands compile is kept where the user keeps such things, or nowhere."""
+
+from pathlib import Path
+
+import jax
+
+from clustermodel.cli import _jax
+
+
+def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert _jax.cache_folder() == tmp_path / "clustermodel" / "jax"
+    assert (tmp_path / "clustermodel" / "jax").is_dir()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _jax.cache_folder() == tmp_path / ".cache" / "clustermodel" / "jax"
+
+
+def test_without_a_place_to_keep_them_nothing_is_kept(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert _jax.cache_folder() is None
+
+
+def test_a_user_without_a_home_is_answered_all_the_same(monkeypatch):
+    def nobody(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert _jax.cache_folder() is None
+
+
+def test_a_place_that_jax_was_told_stays():
+    told = "/somewhere/else"
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", told)
+    try:
+        _jax.set_up_jax()
+        assert jax.config.values["jax_compilation_cache_dir"] == told
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
