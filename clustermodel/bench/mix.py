@@ -1,13 +1,14 @@
 """The operations that a function asks for, by kind, and how fast this machine does each of them elementwise.
 
 What is counted is what has to be computed: the function's program with constants folded, common subexpressions merged
-and nothing fused, so that work which a compiler repeats in several kernels counts once. A kernel that did just that,
-one operation after the other with everything in registers, would take the sum of counts times times.
+and nothing fused, so that work which a compiler repeats in several kernels counts once. A kernel of just these
+operations, evenly mixed and with everything in registers, is the limit that is measured (`rate`).
 """
 
 import collections
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +20,10 @@ from clustermodel.bench.machine import seconds
 Mix = Mapping[str, int]
 
 _COUNTED = 17  # elements of the program that is counted, a length that no array of the chain has
-_UNFUSED: dict[str, str | bool] = {"xla_disable_hlo_passes": "fusion,fusion-wrapper"}
+_UNFUSED: dict[str, str | bool] = {
+    "xla_disable_hlo_passes": "fusion,fusion-wrapper",
+    "xla_backend_optimization_level": "0",  # of the machine code, which is not run
+}
 _LINE = re.compile(rf"= (\w+)\[{_COUNTED}\]\S* ([a-z][a-z0-9-]*)\(")
 _INTEGERS = ("s32", "s64", "u32", "u64")
 _MOVES = (
@@ -67,14 +71,39 @@ def _kind(number: str, name: str) -> str:
     return "integer" if number in _INTEGERS else _KINDS.get(name, "other")
 
 
-def profile(mix: Mix, n: int, dtype: Any) -> list[dict[str, Any]]:
-    """Time of each kind over `n` elements, and its share in the whole, the costliest first.
+def rate(mix: Mix, n: int, dtype: Any) -> float:
+    """Elements a second of one elementwise kernel that does exactly these operations on each of `n` elements.
 
-    Each kind is timed between additions: alone the compiler would find that a quotient of quotients is one division.
+    The fastest of few and many numbers at a time: few wait for each other, many do not fit into the registers.
     """
-    sums = _seconds(["add"] * _REPEATED, n, dtype)
-    timed = lambda kind: _seconds(["add", kind] * _REPEATED, n, dtype)
-    each = {kind: max(timed(kind) - sums, 0.0) / _REPEATED / _LANES / n for kind in mix}
+    return n / min(_seconds(evenly(mix), lanes, n, dtype) for lanes in (_LANES // 2, _LANES))
+
+
+def evenly(mix: Mix) -> list[str]:
+    """Every operation of the mix, each kind spread over the whole."""
+    places = [((i + 0.5) / count, kind) for kind, count in mix.items() for i in range(count)]
+    return [kind for _, kind in sorted(places)]
+
+
+def alone(kinds: Iterable[str], n: int, dtype: Any) -> dict[str, float]:
+    """Seconds of one operation of each kind on one element, the others out of the way.
+
+    Differences of two kernels. Between additions where a compiler would merge two in a row, as a quotient of quotients;
+    a sum and a product by themselves, since together they are one instruction.
+    """
+    times = functools.cache(lambda *order: _seconds(_each(order * _REPEATED), _LANES, n, dtype))
+    base = lambda kind: kind if kind in ("add", "multiply") else "add"
+    more = {kind: times(base(kind), kind) - times(base(kind)) for kind in kinds}
+    return {kind: max(each, 0.0) / (_REPEATED * _LANES * n) for kind, each in more.items()}
+
+
+def _each(order: Sequence[str]) -> list[str]:
+    """The same operations on every lane."""
+    return [kind for kind in order for _ in range(_LANES)]
+
+
+def profile(mix: Mix, each: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Time of each kind, taken alone, and its share in the sum of all, the costliest first."""
     whole = sum(each[kind] * count for kind, count in mix.items())
     rows = [
         {"operation": kind, "count": count, "ns_each": 1e9 * each[kind], "share": each[kind] * count / whole}
@@ -83,18 +112,22 @@ def profile(mix: Mix, n: int, dtype: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["share"])
 
 
-def _seconds(kinds: list[str], n: int, dtype: Any) -> float:
-    """Seconds of a kernel that does these operations one after the other, on each of the lanes of every element."""
+def chained(kinds: Sequence[str], lanes: int) -> Callable[[Array, Array], Array]:
+    """A kernel that does the operations one after the other, each on the next of `lanes` independent numbers."""
 
     def run(x: Array, one: Array) -> Array:
         apply = _operations(one)
-        lanes = [x + i for i in range(_LANES)]
-        for kind in kinds:
-            lanes = [apply[kind](lane) for lane in lanes]
-        return sum(lanes[1:], lanes[0])
+        numbers = [x + i for i in range(lanes)]
+        for i, kind in enumerate(kinds):
+            numbers[i % lanes] = apply[kind](numbers[i % lanes])
+        return sum(numbers[1:], numbers[0])
 
+    return run
+
+
+def _seconds(kinds: Sequence[str], lanes: int, n: int, dtype: Any) -> float:
     x, one = jnp.linspace(1.0, 2.0, n, dtype=dtype), jnp.ones((), dtype)
-    compiled = jax.jit(run).lower(x, one).compile()
+    compiled = jax.jit(chained(kinds, lanes)).lower(x, one).compile()
     return seconds(lambda: compiled(x, one), _RUNS)
 
 

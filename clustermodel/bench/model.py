@@ -2,14 +2,14 @@
 
 A configuration is one point of (system, model, layout, concurrency, lengths, prices) without search; all its
 outputs (TTFT, TPOT, fit, power, three token prices, throughput) are written. Two limits stand beside the rate: what
-the compiled program counts of itself (`cost_analysis`) over the rates of this machine, and the operations that have to
-be done, each kind at the rate at which this machine does it elementwise (`mix`).
+the compiled program counts of itself (`cost_analysis`) over the rates of this machine, and an elementwise kernel with
+the same mix of the operations that have to be done (`mix`).
 """
 
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,8 +20,8 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from clustermodel import __version__
 from clustermodel._types import Scalar
+from clustermodel.bench import mix
 from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
-from clustermodel.bench.mix import operations_of, profile
 from clustermodel.catalog import Catalog, ConfigError
 from clustermodel.chain.bulk import at_a_time
 from clustermodel.chain.evaluate import Money, evaluate
@@ -132,8 +132,10 @@ def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTY
     with _numbers(dtype):
         parts = {kind: _as(dtype, each) for kind, each in subjects.items()}
         rates, number = measured_rates(dtype), jnp.dtype(dtype)
-        profiles = {kind: _profile(each, number) for kind, each in parts.items()}
-        cases = [_case(kind, parts[kind], n, rates, profiles[kind]) for kind in CASES for n in sizes]
+        mixes = {kind: _mix(each, number) for kind, each in parts.items()}
+        same = {kind: mix.rate(each, at_a_time(), number) for kind, each in mixes.items()}
+        cases = [_case(kind, parts[kind], n, rates, same[kind]) for kind in CASES for n in sizes]
+        alone = mix.alone(set().union(*mixes.values()), at_a_time(), number)
     return {
         "kind": "bench-model",
         "version": __version__,
@@ -142,7 +144,7 @@ def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTY
         "dtype": dtype,
         "measured": rates._asdict(),
         "cases": [case | errors.get(case["model_kind"], {}) for case in cases],
-        "profiles": profiles,
+        "profiles": {kind: mix.profile(each, alone) for kind, each in mixes.items()},
     }
 
 
@@ -191,14 +193,11 @@ def _outputs(parts: Parts, inputs: Varied) -> np.ndarray:
     return np.asarray(jnp.stack(jax.jit(jax.vmap(chain(*parts)))(inputs)), np.float64)
 
 
-def _profile(parts: Parts, dtype: Any) -> list[dict[str, Any]]:
-    one = jax.tree.map(lambda leaf: leaf[0], draws(1, dtype))
-    return profile(operations_of(chain(*parts), one), at_a_time(), dtype)
+def _mix(parts: Parts, dtype: Any) -> mix.Mix:
+    return mix.operations_of(chain(*parts), jax.tree.map(lambda leaf: leaf[0], draws(1, dtype)))
 
 
-def _case(
-    kind: str, parts: Parts, n: int, rates: Rates, operations: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _case(kind: str, parts: Parts, n: int, rates: Rates, same: float) -> dict[str, Any]:
     inputs = draws(n, parts[1].isl.dtype)
     blocks, block = _blocks(n)
     with _nothing_kept():
@@ -208,7 +207,6 @@ def _case(
     per_s = n / seconds(lambda: [compiled(inputs, first) for first in blocks])
     work = _work(compiled, block, inputs.isl.dtype.itemsize)
     limit = min(rates.flops_per_s / work["flops"], rates.bytes_per_s / work["bytes_least"])
-    same = 1e9 / sum(row["count"] * row["ns_each"] for row in operations)
     return {
         "name": f"{kind}-configurations={n}",
         "model_kind": kind,

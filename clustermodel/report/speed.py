@@ -14,7 +14,7 @@ HUNDRED = 100
 
 
 def cases(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Configurations per second against two limits: what this machine's rates allow, and the same operations alone."""
+    """Configurations per second against this machine's rates and against a kernel of the same operations."""
     yield _machine(answer, answer["dtype"])
     limits = ("of the\nlimit", "of the same\noperations")
     table = _table(("case", "model"), ("configurations\na second", "compile\ns", *limits))
