@@ -28,7 +28,7 @@ catalog = cm.load_catalog()
 found = {}  # question -> (figure, lowest and highest believable value)
 
 
-def scenario(name, *changes, paths=256):
+def scenario(name, *changes, paths=512):
     """Figures of a scenario with some of its numbers changed."""
     changed = cm.load_catalog(overrides=[f"scenario/{name}.{change}" for change in changes])
     return run_scenario(changed, name, paths)
@@ -172,7 +172,7 @@ found["9"] = bill[1] / bill[0] - 1, 0.10, 0.12
 owed = jnp.full(5, 281 / 5)
 found["10 high"] = float(expected_loss(owed, number(0.104), number(0.35))) / 281, 0.17, 0.18
 found["10 low"] = float(expected_loss(owed, number(0.05), number(0.5))) / 281, 0.065, 0.075
-found["11"] = scenario("backlog-two-buyers", paths=64)["concentration"]["top_2_share"], 0.47, 0.505
+found["11"] = scenario("backlog-two-buyers")["concentration"]["top_2_share"], 0.47, 0.505
 price = deals.capacity_price(catalog.entry("contracts", "google-anthropic").spec) * YEAR
 found["12"] = float(deals.deal_margin(price, number(8.5))), -0.07, -0.05
 lock = options.lock_value(Contract(term=3 * YEAR, prepaid=0.22), number(1.9), number(1.0), number(0.1))

@@ -37,7 +37,7 @@ def preset(name):
     return CATALOG.entry("contracts", name).spec
 
 
-def figures(name, *changes, paths=1024):
+def figures(name, *changes, paths=512):
     overrides = tuple(parse_override(f"scenario/{name}.{change}") for change in changes)
     return run_scenario(Catalog(CATALOG.folders, overrides), name, paths)["metrics"]
 

@@ -35,13 +35,14 @@ def test_the_list_holds_a_question_for_every_scenario():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_scenario_gives_a_complete_and_finite_answer(name):
-    found = answer(name, paths=64)
+    found = answer(name)
     json.dumps(found, allow_nan=False)
     asked = CATALOG.entry("scenarios", name).words["metrics"]
     assert len(found["metrics"]) == len(asked)
     for figure in found["metrics"].values():
         assert {"mean", "p10", "p50", "p90", "var95", "cvar95", "se"} <= figure.keys()
-        assert figure["p10"] <= figure["p50"] <= figure["p90"]
+        rounding = 1e-12 * abs(figure["p50"])
+        assert figure["p10"] - rounding <= figure["p50"] <= figure["p90"] + rounding
         worse, mild = (
             (figure["cvar95"], figure["var95"])
             if figure["bad_tail"] == "high"
@@ -76,7 +77,7 @@ def test_drivers_name_the_input_that_matters():
 
 
 def test_buyers_with_several_contracts_count_once():
-    found = answer("backlog-two-buyers", paths=64)["concentration"]
+    found = answer("backlog-two-buyers")["concentration"]
     assert found["top_2_share"] == pytest.approx(0.479, abs=2e-3)  # of 2.19 trillion, AWS-Anthropic included
     assert found["usd_by_buyer"]["OpenAI"] == pytest.approx(719e9)
     loaded = load_scenario(CATALOG, "backlog-two-buyers")

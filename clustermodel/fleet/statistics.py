@@ -12,6 +12,7 @@ ASSET_KEYS = ("period", "site", "system")
 WORKLOAD_KEYS = ("period", "workload")
 MWH = 3.6e9  # J
 STOCKS = ["owned", "reserved"]  # averaged over periods where those are summed up
+_LEFT_OPEN = 1e-9
 RATIOS = {"utilisation": ("busy_hours", "owned_hours"), "unmet_share": ("unmet", "demand")}
 
 
@@ -74,6 +75,11 @@ def by_asset(outcome: Outcome) -> pd.DataFrame:
     return frame.assign(emissions_t=frame["energy_mwh"] * np.tile(assets.carbon, periods) * MWH / 1000)
 
 
+def beyond_rounding(work: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Work, or 0 where it is less than what a solver leaves open of what was asked for."""
+    return np.where(work > _LEFT_OPEN * asked, work, 0.0)
+
+
 def by_workload(outcome: Outcome) -> pd.DataFrame:
     """One row per period and workload: work asked for, served and left out, and what that costs or earns."""
     problem, use = outcome.problem, outcome.operation
@@ -81,7 +87,8 @@ def by_workload(outcome: Outcome) -> pd.DataFrame:
     weigh = lambda array: np.tensordot(problem.demand.probability, array, axes=1)
     total = lambda array: (array * slot_seconds(problem)[:, None]).reshape(periods, blocks, -1).sum(axis=1)
     demand = total(weigh(problem.demand.work).reshape(periods * blocks, -1))
-    unmet, breach = total(weigh(use.left_out + use.breach)), total(weigh(use.breach))
+    unmet = beyond_rounding(total(weigh(use.left_out + use.breach)), demand)
+    breach = beyond_rounding(total(weigh(use.breach)), demand)
     table = {
         "demand": demand,
         "served": demand - unmet,
@@ -103,8 +110,8 @@ def by_scenario(outcome: Outcome) -> pd.DataFrame:
     problem, program, use = outcome.problem, outcome.program, outcome.operation
     seconds = slot_seconds(problem)[None, :, None]
     demand = problem.demand.work.reshape(*use.left_out.shape)
-    unmet = ((use.left_out + use.breach) * seconds).sum(axis=(1, 2))
     asked = (demand * seconds).sum(axis=(1, 2))
+    unmet = beyond_rounding(((use.left_out + use.breach) * seconds).sum(axis=(1, 2)), asked)
     loss = use.cost.sum(axis=1) + program.offset
     return pd.DataFrame(
         {
