@@ -1,7 +1,8 @@
 """The same answers computed twice: here, and on a processor by a process that compiled everything apart.
 
 On an accelerator the second answers say whether it computes what a processor computes. Without one they are still
-another program: the second process compiles without optimisation, so products are formed in another order.
+another program: one of the two processes compiles with little effort (`effort.py`), the other as for users, so sums and
+products are formed in another order.
 `python tests/agreement.py FILE.npz` is that second process; `check` compares.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import effort
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -147,9 +149,8 @@ def written(file: str) -> None:
 
 
 def elsewhere() -> dict[str, Answers]:
-    """The answers of a process on the processor that optimises next to nothing."""
-    apart = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "true", "XLA_FLAGS": ""}
-    apart["PYTHONPATH"] = str(ROOT)
+    """The answers of a process on the processor whose compiler takes the effort that it does not take here."""
+    apart = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), **effort.other(os.environ)}
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "answers.npz")
         command = [sys.executable, __file__, file]

@@ -8,9 +8,14 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-import jax
-import pytest
-from hypothesis import HealthCheck, settings
+import effort
+
+for name, value in effort.LITTLE.items():
+    os.environ.setdefault(name, value)
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -18,10 +23,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("clustermodel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("clustermodel")
 
-if importlib.util.find_spec("beartype"):  # every annotation becomes a check while testing
+ARRAYS = ("physics", "serving", "economics", "chain", "sweep", "design", "fleet", "risk", "bench")
+"""Packages whose annotations, shapes among them, become checks while testing; the others are checked statically."""
+
+if importlib.util.find_spec("beartype"):
     from jaxtyping import install_import_hook
 
-    install_import_hook("clustermodel", "numeric_tower.checked")
+    install_import_hook([f"clustermodel.{name}" for name in ARRAYS], "numeric_tower.checked")
 
 
 def pytest_collection_modifyitems(items):
@@ -29,3 +37,12 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="no GPU here"))
+
+
+@pytest.fixture
+def optimised():
+    """The compiler tries hard where a test computes for longer than it compiles."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -4,7 +4,7 @@ import os
 import sys
 
 if __name__ == "__main__":
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[5]}"
+    os.environ["JAX_NUM_CPU_DEVICES"] = sys.argv[5]
     os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

@@ -10,6 +10,7 @@ import pytest
 
 from clustermodel.bench.machine import Rates
 
+pytestmark = pytest.mark.usefixtures("optimised")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 FAST = Rates(1e12, 1e12)
 

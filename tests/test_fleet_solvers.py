@@ -16,6 +16,7 @@ from clustermodel.fleet.sample import bisected, everything, grouped
 from clustermodel.fleet.simplex import HighsOracle
 from clustermodel.fleet.two_stage import two_stage
 
+pytestmark = pytest.mark.usefixtures("optimised")
 SMALL = [key for key in OPTIMA if key[3] == 1]
 STOCHASTIC = [key for key in OPTIMA if key[3] == 20]
 

@@ -403,7 +403,7 @@ print(json.dumps([jax.device_count(), metrics["loss_share"]]))
 
 def test_paths_spread_over_four_accelerators_give_the_answer_of_one():
     """2 000 paths, which four do not divide into whole blocks; the host stands in for four accelerators."""
-    run = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    run = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", ON_FOUR], env=run, capture_output=True, text=True, check=True, timeout=300
     )
