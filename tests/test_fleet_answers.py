@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from clustermodel.fleet import FleetProblem
 from clustermodel.fleet.highs import solve
 from clustermodel.fleet.monolith import monolith, slot_block
+from clustermodel.fleet.statistics import beyond_rounding
 from clustermodel.fleet.two_stage import two_stage
 from clustermodel.units import SECONDS_PER_YEAR
 
@@ -334,3 +335,8 @@ def test_the_public_entry_point_is_the_problem():
     import clustermodel as cm
 
     assert cm.FleetProblem.load("melange").solve().to_frame()["reserved"].sum() == 2
+
+
+def test_what_a_solver_leaves_open_of_a_demand_is_not_unmet():
+    asked = np.array([1e9, 1e9, 0.0])
+    assert beyond_rounding(np.array([2e-5, 3.0, 0.0]), asked).tolist() == [0.0, 3.0, 0.0]
