@@ -100,7 +100,7 @@ def test_float32_is_right_to_four_digits_everywhere_and_to_five_nearly_everywher
     """Differences of nearly equal times lose digits: rarely, and never more than these."""
     found = model._errors(subjects[kind])
     assert 1e-7 < found["error_p999"] < 1e-5
-    assert found["largest_error"] < 2e-3
+    assert found["error_p999"] <= found["largest_error"] < 2e-3
 
 
 def test_float32_leaves_the_session_in_float64(monkeypatch):

@@ -12,7 +12,7 @@ ASSET_KEYS = ("period", "site", "system")
 WORKLOAD_KEYS = ("period", "workload")
 MWH = 3.6e9  # J
 STOCKS = ["owned", "reserved"]  # averaged over periods where those are summed up
-_LEFT_OPEN = 1e-9
+_LEFT_OPEN = 1e-9  # of the work asked for, below what a solver's feasibility tolerance decides
 RATIOS = {"utilisation": ("busy_hours", "owned_hours"), "unmet_share": ("unmet", "demand")}
 
 
