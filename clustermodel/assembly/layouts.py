@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from clustermodel.catalog import ConfigError
@@ -91,5 +92,5 @@ def _listed(numbers: list[int]) -> str:
 
 def stack_layouts(shapes: list[Shape]) -> Layout:
     """Layouts with a leading axis."""
-    columns = np.asarray(shapes, dtype=float).T
-    return jax.vmap(Layout)(*columns)
+    columns = jnp.asarray(np.asarray(shapes, dtype=float).T)
+    return jax.tree.unflatten(jax.tree.structure(Layout(*jnp.ones(len(AXES)))), columns)

@@ -21,6 +21,7 @@ from clustermodel.calibration.power import fitted_tables, written_number
 from clustermodel.calibration.power_features import Activities, Rows, activities
 from clustermodel.calibration.power_rows import power_rows
 from clustermodel.catalog import Catalog, load_catalog
+from clustermodel.kept import Kept
 from clustermodel.physics.power import BoardPower
 
 Vector = Float[Array, " parameters"]
@@ -91,7 +92,7 @@ def _residuals(theta: Vector, fixed: Fixed, does: Activities, power: Rows, weigh
     return jnp.concatenate([weights * soft, (theta - CENTRE) / WIDTH])
 
 
-@jax.jit
+@Kept
 def _fit(fixed: Fixed, does: Activities, power: Rows, weights: Rows) -> Vector:
     """Levenberg-Marquardt from the centre of the prior."""
     residuals = functools.partial(_residuals, fixed=fixed, does=does, power=power, weights=weights)

@@ -12,6 +12,7 @@ from clustermodel._types import Scalar
 from clustermodel.calibration.deployments import OFFLINE, assemble
 from clustermodel.calibration.effects import Calibration
 from clustermodel.catalog import Catalog
+from clustermodel.kept import Kept
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import iteration
 from clustermodel.physics.work import Tokens
@@ -131,7 +132,7 @@ def predict(
     return pd.concat(found).reindex(rows.index)
 
 
-_COMPILED = {name: jax.jit(jax.vmap(function)) for name, function in KERNELS.items()}
+_COMPILED = {name: Kept(jax.vmap(function)) for name, function in KERNELS.items()}
 _CHUNKS = (16, 512)  # rows of one call: few sizes, so that tables of any length share two compilations
 
 

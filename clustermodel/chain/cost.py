@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import jax
 import numpy as np
 
 from clustermodel import __version__
@@ -19,11 +18,12 @@ from clustermodel.chain.roofline import roofline
 from clustermodel.chain.setup import Setup, set_up
 from clustermodel.chain.uncertainty import ranges, uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
+from clustermodel.kept import Kept
 from clustermodel.serving.phases import Phases
 from clustermodel.serving.resources import resources
 
 SCHEMA = 1
-_owed = jax.jit(resources)
+_owed = Kept(resources)
 
 
 def cost(catalog: Catalog, question: Question) -> dict[str, Any]:

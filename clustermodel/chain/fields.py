@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
 from clustermodel.chain.setup import Setup, limits
+from clustermodel.kept import Kept
 from clustermodel.physics.step import StepTime
 from clustermodel.serving.memory import MemoryUse
 from clustermodel.serving.open_loop import Latency, attained
@@ -69,7 +69,7 @@ def step_ms(step: StepTime, decode: Any) -> dict[str, float]:
     return {name: float(parts[name]) * share * MS for name in (*_SUMS, *_LINKS, *_REST)}
 
 
-@jax.jit
+@Kept
 def _operations(step: StepTime) -> tuple[dict[str, Scalar], Scalar]:
     """Seconds of each operation of an iteration, and of all of it."""
     sums = {name: getattr(step, name).total for name in _SUMS}

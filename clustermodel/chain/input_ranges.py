@@ -24,6 +24,7 @@ from clustermodel.chain.numbers import Number, system_numbers, with_system
 from clustermodel.chain.search import sweep
 from clustermodel.chain.setup import Setup
 from clustermodel.economics.montecarlo import triangular
+from clustermodel.kept import Kept
 
 DRAWS = 4096
 DRIVERS = 5
@@ -182,7 +183,7 @@ def _log_effects(numbers: list[Uncertain], ends: Floats) -> Floats:
     return effects
 
 
-_triangular = jax.jit(jax.vmap(triangular, in_axes=(0, None, None, None)))
+_triangular = Kept(jax.vmap(triangular, in_axes=(0, None, None, None)))
 
 
 def _knots(number: Uncertain, ends: Floats) -> tuple[list[float], list[float]]:

@@ -16,6 +16,7 @@ from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.setup import Setup
 from clustermodel.chain.sizing import fleet_price
+from clustermodel.kept import Kept
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency, open_loop
@@ -56,7 +57,7 @@ def concurrencies(most: float) -> NDArray[np.float64]:
     return grid[(grid >= 1) & (grid <= most)]
 
 
-@jax.jit
+@Kept
 def _evaluate_pairs(
     deployment: Deployment, load: Load, money: Money, layouts: Layout, concurrency: Array
 ) -> Evaluation:
@@ -69,8 +70,8 @@ def _evaluate_pairs(
 
 def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
     """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
-    deployment, load = _template(setup, shapes)
     layouts = stack_layouts(list(shapes))
+    deployment, load = _template(setup, layouts)
     evaluated = in_chunks(
         functools.partial(_evaluate_pairs, deployment, load, setup.money), layouts, concurrency
     )
@@ -91,23 +92,23 @@ def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64
     )
 
 
-def _template(setup: Setup, shapes: Sequence[Shape]) -> tuple[Deployment, Load]:
+def _template(setup: Setup, layouts: Layout) -> tuple[Deployment, Load]:
     """What all rows share; layout, concurrency and rate are put in row by row."""
-    first = jax.tree.map(lambda axis: axis[0], stack_layouts(list(shapes[:1])))
-    return setup.deployment(first), setup.load(jnp.ones(()))
+    first = jax.tree.map(lambda axis: axis[0], layouts)
+    return setup.deployment(first), setup.load(1.0)
 
 
 def in_chunks(run: Callable[..., Any], *rows: Any) -> Any:
     """Stacked rows through a compiled function, the last chunk filled up with the last row."""
+    rows, parts = jax.tree.map(np.asarray, rows), []
     n = len(jax.tree.leaves(rows)[0])
-    parts = []
     for start in range(0, n, _CHUNK):
         index = np.minimum(np.arange(start, start + _CHUNK), n - 1)
-        parts.append(run(*jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), rows)))
+        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], rows)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 
-@jax.jit
+@Kept
 def _latency_rows(
     deployment: Deployment, load: Load, arrivals: Arrivals, layouts: Layout, rates: Array
 ) -> Latency:

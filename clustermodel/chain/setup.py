@@ -87,19 +87,18 @@ class Setup:
 
     def load(self, concurrency: Any) -> Load:
         """The workload at a concurrency of one replica."""
-        drafted = jnp.asarray(float(self.question.draft_tokens or 0.0))
-        accepted = accepted_tokens(drafted, jnp.asarray(self.acceptance))
-        shape = map(jnp.asarray, (self.isl, self.osl, self.prefix_hit_rate))
+        drafted = float(self.question.draft_tokens or 0.0)
+        accepted = accepted_tokens(jnp.asarray(drafted), jnp.asarray(self.acceptance)) if drafted else 0.0
         spec, asked = self.workload.spec, self.question
         size = None if asked.adapter_mb is None else asked.adapter_mb * BYTES_PER_MB
         return Load(
             concurrency,
-            *shape,
-            draft_tokens=drafted,
-            accepted_tokens=accepted,
-            adapters=jnp.asarray(_or(asked.adapters, spec.adapters)),
-            adapter_bytes=jnp.asarray(_or(size, spec.adapter_size)),
-            adapter_share=jnp.asarray(_or(asked.adapter_share, spec.adapter_share)),
+            *map(strong_float, (self.isl, self.osl, self.prefix_hit_rate)),
+            draft_tokens=strong_float(drafted),
+            accepted_tokens=strong_float(accepted),
+            adapters=strong_float(_or(asked.adapters, spec.adapters)),
+            adapter_bytes=strong_float(_or(size, spec.adapter_size)),
+            adapter_share=strong_float(_or(asked.adapter_share, spec.adapter_share)),
         )
 
 

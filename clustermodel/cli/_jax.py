@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_WORTH_KEEPING = 0.2  # s of compilation
+_WORTH_KEEPING = 0.0  # s of compilation: a small one still takes ten times as long as reading it
 
 
 def set_up_jax() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from clustermodel.fleet.dispatch import Dispatch, Supply, Use, repaired, use_cost
 from clustermodel.fleet.oracles import AbstractOracle
 from clustermodel.fleet.two_stage import TwoStage
+from clustermodel.kept import Kept
 
 CHUNK_BYTES = 2**28
 """Memory for the busy systems of the scenarios that are looked at together."""
@@ -45,7 +46,7 @@ def operation(program: TwoStage, x: np.ndarray, oracle: AbstractOracle) -> Opera
     return Operation(mean, used, reserved, on_demand, left_out * work, breach * work, cost)
 
 
-@jax.jit
+@Kept
 def _used(dispatch: Dispatch, supply: Supply, demand: jax.Array, busy: jax.Array) -> tuple[Use, jax.Array]:
     def one(dispatch: Dispatch, supply: Supply, work: jax.Array, busy: jax.Array) -> tuple[Use, jax.Array]:
         use = repaired(dispatch, supply, work, busy)

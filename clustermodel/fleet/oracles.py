@@ -19,6 +19,7 @@ from clustermodel.fleet.dispatch import (
     use_cost,
 )
 from clustermodel.fleet.two_stage import TwoStage
+from clustermodel.kept import Kept
 
 WORKING_BYTES = 2**31
 """Memory that one batch of the interior-point oracle may take."""
@@ -49,7 +50,7 @@ class AbstractOracle(abc.ABC):
         """Busy systems [scenario, slot, asset, workload] of a best dispatch."""
 
 
-@jax.jit
+@Kept
 def certified(
     dispatch: Dispatch, prices: Multipliers, supply: Supply, demand: jax.Array
 ) -> tuple[Bound, jax.Array]:
@@ -94,7 +95,7 @@ class InteriorPointOracle(AbstractOracle):
         return jax.tree.map(lambda *pieces: np.concatenate(pieces)[:scenarios], *parts)
 
 
-@jax.jit
+@Kept
 def _solved(
     dispatch: Dispatch, supply: Supply, demand: jax.Array
 ) -> tuple[Bound, jax.Array, jax.Array, jax.Array]:

@@ -15,6 +15,7 @@ from clustermodel.chain.evaluate import carried_accelerators
 from clustermodel.chain.pools.setup import PoolsSetup, shapes
 from clustermodel.chain.search import concurrencies, in_chunks, lower_envelope
 from clustermodel.chain.setup import Setup
+from clustermodel.kept import Kept
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import memory_use
@@ -65,7 +66,7 @@ def _kept(
     return [every[found[i]] for i in spread]
 
 
-@jax.jit
+@Kept
 def _prefill_effort(template: Deployment, load: Load, layouts: Layout) -> tuple[Array, Array]:
     def one(layout: Layout) -> tuple[Array, Array]:
         worker = placed(eqx.tree_at(lambda d: d.layout, template, layout), load)
@@ -76,7 +77,7 @@ def _prefill_effort(template: Deployment, load: Load, layouts: Layout) -> tuple[
     return jax.vmap(one)(layouts)
 
 
-@jax.jit
+@Kept
 def _decode_effort(template: Deployment, load: Load, layouts: Layout, batch: Array) -> tuple[Array, Array]:
     def one(layout: Layout, sequences: Array) -> tuple[Array, Array]:
         asked = eqx.tree_at(lambda each: each.concurrency, load, sequences)

@@ -21,6 +21,7 @@ from clustermodel.chain.pools.fronts import decode_front, prefill_front
 from clustermodel.chain.pools.setup import PoolsSetup
 from clustermodel.chain.pools.sizing import fleet_price
 from clustermodel.chain.search import concurrencies, in_chunks
+from clustermodel.kept import Kept
 from clustermodel.physics.deployment import Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency
@@ -211,7 +212,7 @@ def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
     )
 
 
-@jax.jit
+@Kept
 def _latency_rows(template: Pools, load: Load, arrivals: Arrivals, plans: Plan, rates: Array) -> Latency:
     def one(plan: Plan, rate: Array) -> Latency:
         return open_loop_pools(laid_out(template, plan), load, eqx.tree_at(lambda a: a.rate, arrivals, rate))
@@ -227,7 +228,7 @@ def laid_out(template: Pools, plan: Plan) -> Pools:
     )
 
 
-@jax.jit
+@Kept
 def _evaluate_plans(template: Pools, load: Load, owners: Owners, plans: Plan) -> PoolsEvaluation:
     def one(plan: Plan) -> PoolsEvaluation:
         asked = eqx.tree_at(lambda each: each.concurrency, load, plan.concurrency)

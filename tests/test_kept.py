@@ -1,0 +1,127 @@
+"""A program read from the cache is the program that was traced, and stands for nothing else."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from clustermodel import kept
+from clustermodel.catalog import load_catalog
+from clustermodel.chain import Question, search
+from clustermodel.chain.setup import set_up
+from clustermodel.kept import Kept
+
+TRACES = []
+
+
+def wave(x, y):
+    TRACES.append((x, y))
+    return {"sum": x + y, "parts": (jnp.sin(x), None, y**2)}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path):
+    """A cache of its own, where every compilation is kept."""
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    TRACES.clear()
+    yield tmp_path / "traced"
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def another():
+    """What another process has: the function, and nothing in memory."""
+    return Kept(functools.wraps(wave)(lambda *args: wave(*args)))
+
+
+def equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+X, Y = np.linspace(0, 1, 5), np.ones(5)
+
+
+def test_another_process_computes_the_same_and_traces_nothing(cache):
+    first = another()(X, Y)
+    assert equal(first, jax.jit(wave)(X, Y))
+    TRACES.clear()
+    assert equal(another()(X, Y), first)
+    assert TRACES == []
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [(X[:3], Y[:3]), (X.astype(np.float32), Y), (X, 1.0), (X[:, None], Y[:, None])],
+    ids=["length", "type", "plain number", "rank"],
+)
+def test_other_arguments_have_a_program_of_their_own(args):
+    another()(X, Y)
+    TRACES.clear()
+    found = another()(*args)
+    assert len(TRACES) == 1
+    assert equal(found, jax.jit(wave)(*args))
+    types = lambda tree: [(leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
+    assert types(found) == types(jax.jit(wave)(*args))
+
+
+def test_other_sources_and_settings_have_programs_of_their_own(monkeypatch, cache):
+    another()(X, Y)
+    monkeypatch.setattr(kept, "_sources", lambda: "changed")
+    another()(X, Y)
+    with jax.numpy_rank_promotion("allow"):
+        another()(X, Y)
+    assert len(list(cache.iterdir())) == len(TRACES) == 3
+
+
+def test_a_damaged_program_is_traced_again_and_mended(cache):
+    first = another()(X, Y)
+    (path,) = cache.iterdir()
+    for damaged in (b"", path.read_bytes()[:-1], b"x" + path.read_bytes()[1:]):
+        path.write_bytes(damaged)
+        TRACES.clear()
+        assert equal(another()(X, Y), first)
+        assert len(TRACES) == 1
+    TRACES.clear()
+    another()(X, Y)
+    assert TRACES == []
+
+
+def test_transformed_it_is_the_function_itself(cache):
+    function = another()
+    total = lambda x: jnp.sum(function(x, Y)["parts"][0])
+    assert jax.grad(total)(jnp.asarray(X)) == pytest.approx(np.cos(X))
+    rows = np.stack([X, 2 * X])
+    assert equal(jax.vmap(function, (0, None))(rows, Y), jax.vmap(wave, (0, None))(rows, Y))
+    assert not cache.exists()
+
+
+def test_where_no_compilation_is_kept_no_program_is(cache, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "_can_serialise", lambda: False)
+        another()(X, Y)
+    with jax.disable_jit():
+        another()(X, Y)
+    jax.config.update("jax_compilation_cache_dir", None)
+    another()(X, Y)
+    assert not cache.exists()
+
+
+def test_a_full_disk_costs_time_only(cache):
+    cache.write_text("a file where the folder should be")
+    assert equal(another()(X, Y), jax.jit(wave)(X, Y))
+
+
+def test_the_chain_read_from_the_cache_is_the_chain():
+    """To the last bit: it is compiled from the same program."""
+    setup = set_up(load_catalog(), Question("hgx-h200", "llama-3.1-8b", precision="fp8"))
+    shapes, n = [(1, 1, 1, 1), (8, 1, 1, 1)], np.array([1.0, 64.0])
+    first = search.sweep(setup, shapes, n)
+    fresh = Kept(search._evaluate_pairs.__wrapped__)
+    layouts = search.stack_layouts(shapes)
+    deployment, load = search._template(setup, layouts)
+    read = search.in_chunks(lambda *rows: fresh(deployment, load, setup.money, *rows), layouts, n)
+    assert equal(read, first.evaluations)
