@@ -5,6 +5,7 @@ Two systems, two formats and all layouts, at many loads and prices, reduced to t
 the rate grows with the number of prices: both are stated.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from record import options, record  # noqa: E402
 
 from clustermodel.catalog import load_catalog  # noqa: E402
 from clustermodel.chain import Question  # noqa: E402
+from clustermodel.chain.bulk import DTYPES, cast, numbers  # noqa: E402
 from clustermodel.sweep import Axes, Space, space, sweep  # noqa: E402
 
 MODELS = {"dense": "llama-3.1-70b", "moe": "deepseek-v3"}
@@ -43,19 +45,22 @@ def points(model: str, lengths: int, prices: tuple[int, int]) -> Space:
     return space(load_catalog(), Question(SYSTEMS[0], model, precision="fp8"), SYSTEMS, axes)
 
 
-def case(kind: str, prices: str, lengths: int) -> dict[str, Any]:
+def case(kind: str, prices: str, lengths: int, dtype: str) -> dict[str, Any]:
     """Time one sweep; the first call compiles as well."""
     swept = points(MODELS[kind], lengths, PRICES[prices])
-    run = lambda: jax.block_until_ready(sweep(swept, max_tpot=_TARGET))
-    start = time.perf_counter()
-    run()
-    first = time.perf_counter()
-    best = run()
-    taken = time.perf_counter() - first
     replicas, loads, each = swept.extent
+    with numbers(dtype):
+        swept = cast(dtype, swept)
+        run = lambda: jax.block_until_ready(sweep(swept, max_tpot=_TARGET))
+        start = time.perf_counter()
+        run()
+        first = time.perf_counter()
+        best = run()
+        taken = time.perf_counter() - first
     return {
-        "name": f"{kind}-{prices}-prices",
+        "name": f"{kind}-{prices}-prices-{dtype}",
         "model": MODELS[kind],
+        "dtype": dtype,
         "n": swept.size,
         "replicas": replicas,
         "loads": loads,
@@ -68,13 +73,14 @@ def case(kind: str, prices: str, lengths: int) -> dict[str, Any]:
 
 
 def bench(quick: bool) -> dict[str, Any]:
-    """Every model with few and many prices."""
+    """Every model with few and many prices, in either kind of numbers."""
     lengths = QUICK_LENGTHS if quick else LENGTHS
-    return {"kind": "bench-sweep", "cases": [case(kind, each, lengths) for kind in MODELS for each in PRICES]}
+    every = itertools.product(MODELS, PRICES, DTYPES)
+    return {"kind": "bench-sweep", "cases": [case(kind, each, lengths, dtype) for kind, each, dtype in every]}
 
 
 if __name__ == "__main__":
     asked = options().parse_args()
     whole = record(bench(asked.quick), "sweep", asked.out)
     for each in whole["cases"]:
-        print(f"{each['name']:20} {each['n']:14,} points  {each['points_per_s']:.3g}/s")
+        print(f"{each['name']:28} {each['n']:14,} points  {each['points_per_s']:.3g}/s")

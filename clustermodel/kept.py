@@ -42,12 +42,13 @@ class Kept(Generic[R]):
     """`jax.jit` of a function of arrays, whose trace is read from the user's cache where it is there.
 
     Under a transformation (`jax.grad`, `jax.vmap`, another `jax.jit`) and for arrays spread over several devices it
-    is the jitted function itself.
+    is the jitted function itself. What the function reads besides its arguments is named in `constants`: equal ones
+    must have equal words.
     """
 
-    def __init__(self, function: Callable[..., R]):
+    def __init__(self, function: Callable[..., R], *constants: Hashable):
         functools.update_wrapper(self, function)
-        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._name = f"{function.__module__}.{function.__qualname__} {constants}"
         self.jitted, self._kept = jax.jit(function), jax.jit(self._looked_up)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:

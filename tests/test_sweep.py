@@ -14,7 +14,7 @@ from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
 from clustermodel.chain import Question
 from clustermodel.chain.search import product
 from clustermodel.chain.setup import set_up
-from clustermodel.sweep import Axes, exhaustive, space, sweep, write_table
+from clustermodel.sweep import Axes, exhaustive, run, space, sweep, write_table
 from clustermodel.sweep.answer import frontier_indices, records
 from clustermodel.sweep.reduce import BANDS, Best, merged, nothing, reduced
 from clustermodel.sweep.run import tiling
@@ -96,6 +96,38 @@ def test_several_hosts_and_accelerators_give_the_answer_of_one(best, tmp_path, h
         with np.load(file) as found:
             np.testing.assert_allclose(found["price"], best.price, rtol=1e-12)
             np.testing.assert_array_equal(found["index"], best.index)
+
+
+def test_float32_finds_the_same_prices_to_its_error_and_answers_in_float64():
+    """Selection is rounded, at most by what `test_bench_model` bounds for one evaluation; the answer is not."""
+    axes = Axes(isl=(512.0, 4096.0), price_factor=(0.5, 1.0))
+    exact, quick = (
+        exhaustive(CATALOG, QUESTION, ["hgx-h200"], axes, dtype=dtype) for dtype in ("float64", "float32")
+    )
+    assert jnp.zeros(()).dtype == jnp.float64
+    cheapest = lambda answer: min(point["usd_per_mtok_total"] for point in answer["points"])
+    assert cheapest(quick) == pytest.approx(cheapest(exact), rel=1e-4)
+    words = lambda point: (point["isl"], point["concurrency"], point["price_factor"])
+    same = {words(point): point for point in exact["points"]}
+    both = [(same[words(point)], point) for point in quick["points"] if words(point) in same]
+    assert len(both) > 0.9 * len(exact["points"])
+    assert all(one == other for one, other in both)
+
+
+def test_numbers_that_the_chain_is_not_computed_in_are_refused():
+    with pytest.raises(ConfigError, match="--dtype 'float16': write float64 or float32"):
+        exhaustive(CATALOG, QUESTION, ["hgx-h200"], Axes(), dtype="float16")
+
+
+def test_all_tiles_are_of_one_program(monkeypatch):
+    """What the first step is given is of the types and in the place of what it returns."""
+    points = space(CATALOG, QUESTION, ["hgx-h200"], Axes(concurrency=(1.0, 2.0, 3.0)))
+    traced = []
+    tile = run._tile
+    monkeypatch.setattr(run, "_tile", lambda *args: traced.append(args) or tile(*args))
+    run._step.cache_clear()
+    sweep(points, chunk=1)
+    assert len(traced) == 1
 
 
 def test_how_a_space_is_cut_does_not_matter(points, best):

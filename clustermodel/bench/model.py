@@ -22,8 +22,8 @@ from clustermodel import __version__
 from clustermodel._types import Scalar
 from clustermodel.bench import mix
 from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
-from clustermodel.catalog import Catalog, ConfigError
-from clustermodel.chain.bulk import at_a_time
+from clustermodel.catalog import Catalog
+from clustermodel.chain.bulk import DTYPES, at_a_time, cast, check_dtype, numbers
 from clustermodel.chain.evaluate import Money, evaluate
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import set_up
@@ -32,7 +32,6 @@ from clustermodel.serving.load import Load
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CASES = {"dense": "llama-3.1-70b", "moe": "deepseek-v3"}
-DTYPES = ("float64", "float32")
 _SYSTEM, _SEED = "hgx-h200", 0
 _COMPARED = 16_400  # points whose results in float32 are compared with those in float64
 _RARE = 0.999
@@ -125,12 +124,11 @@ def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTY
     Raises:
         ConfigError: `dtype` is none of `DTYPES`.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(f"--dtype {dtype!r}: write {' or '.join(DTYPES)}")
+    check_dtype(dtype)
     subjects = {kind: _subject(catalog, model) for kind, model in CASES.items()}
     errors = {kind: _errors(parts) for kind, parts in subjects.items()} if dtype == "float32" else {}
-    with _numbers(dtype):
-        parts = {kind: _as(dtype, each) for kind, each in subjects.items()}
+    with numbers(dtype):
+        parts = {kind: cast(dtype, each) for kind, each in subjects.items()}
         rates, number = measured_rates(dtype), jnp.dtype(dtype)
         mixes = {kind: _mix(each, number) for kind, each in parts.items()}
         same = {kind: mix.rate(each, at_a_time(), number) for kind, each in mixes.items()}
@@ -156,11 +154,6 @@ def _subject(catalog: Catalog, model: str) -> Parts:
     return setup.deployment(Layout(*jnp.ones((4, 1))[:, 0])), setup.load(jnp.ones(())), setup.money
 
 
-def _numbers(dtype: str) -> contextlib.AbstractContextManager[Any]:
-    """Where new numbers are of this type."""
-    return jax.enable_x64(dtype == "float64")
-
-
 @contextlib.contextmanager
 def _nothing_kept() -> Iterator[None]:
     """Where what was compiled in earlier runs is compiled again."""
@@ -174,16 +167,12 @@ def _nothing_kept() -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
-def _as(dtype: str, tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), tree)
-
-
 def _errors(parts: Parts) -> dict[str, float]:
     """What float32 costs: the largest relative error of any output, and the one that 99.9 % of them stay below."""
-    with _numbers("float64"):
-        exact = _outputs(_as("float64", parts), draws(_COMPARED))
-    with _numbers("float32"):
-        rounded = _outputs(_as("float32", parts), _as("float32", draws(_COMPARED, np.float32)))
+    with numbers("float64"):
+        exact = _outputs(cast("float64", parts), draws(_COMPARED))
+    with numbers("float32"):
+        rounded = _outputs(cast("float32", parts), cast("float32", draws(_COMPARED, np.float32)))
     compared = exact != 0
     errors = np.abs(rounded[compared] / exact[compared] - 1)
     return {"largest_error": float(np.max(errors)), "error_p999": float(np.quantile(errors, _RARE))}

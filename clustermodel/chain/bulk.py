@@ -1,6 +1,17 @@
-"""How many operating points one program takes at a time."""
+"""How many operating points one program takes at a time, and in which numbers."""
+
+import contextlib
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+
+from clustermodel.catalog import ConfigError
+
+Tree = TypeVar("Tree")
+
+DTYPES = ("float64", "float32")
 
 _ON_A_PROCESSOR = 1 << 16
 _ON_AN_ACCELERATOR = 1 << 20
@@ -13,3 +24,20 @@ def at_a_time() -> int:
     repeat each other's work (jax 0.10.1: 1.6 times slower).
     """
     return _ON_A_PROCESSOR if jax.default_backend() == "cpu" else _ON_AN_ACCELERATOR
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse numbers that the chain is not computed in."""
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype {dtype!r}: write {' or '.join(DTYPES)}")
+
+
+def numbers(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """Where new numbers are of this type."""
+    return jax.enable_x64(dtype == "float64")
+
+
+def cast(dtype: str, tree: Tree) -> Tree:
+    """Every number of a tree as this type; whole numbers stay whole."""
+    whole = lambda leaf: np.issubdtype(leaf.dtype, np.integer)
+    return jax.tree.map(lambda leaf: leaf if whole(leaf) else jnp.asarray(np.asarray(leaf), dtype), tree)

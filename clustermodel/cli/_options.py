@@ -189,8 +189,10 @@ AXES = _panel(
     Option("price_factors", read.numbers, _LIST, "factors on the price of each system", "1"),
     Option("energy_factors", read.numbers, _LIST, "factors on the price of electricity", "1"),
 )
-(POINTS,) = _panel(
-    "Sweep", Option("points", read.path, "FILE", "write what is kept as .csv, .npz or .parquet")
+POINTS, DTYPE = _panel(
+    "Sweep",
+    Option("points", read.path, "FILE", "write what is kept as .csv, .npz or .parquet"),
+    Option("dtype", read.name, "TYPE", "of the numbers: float64, or float32, which is quicker", "float64"),
 )
 
 FORMATS = ("table", "json", "csv")

@@ -3,7 +3,7 @@
 import typer
 
 from clustermodel.cli._command import Answer, Ask, command
-from clustermodel.cli._options import APIS, AXES, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
+from clustermodel.cli._options import APIS, AXES, DTYPE, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
 
 
 @command(SYSTEM, *QUESTION)
@@ -34,7 +34,7 @@ def compare(ask: Ask) -> Answer:
     return answer
 
 
-@command(SYSTEMS, EXHAUSTIVE, *AXES, POINTS, *QUESTION)
+@command(SYSTEMS, EXHAUSTIVE, *AXES, POINTS, DTYPE, *QUESTION)
 def frontier(ask: Ask) -> Answer:
     """Cost and throughput against the speed that one user sees, for each system; --exhaustive over many axes at once.
 
@@ -43,16 +43,17 @@ def frontier(ask: Ask) -> Answer:
     from clustermodel import chain
 
     systems, file = ask.options.pop("systems"), ask.options.pop("points", None)
+    numbers = {"dtype": ask.options.pop("dtype")} if "dtype" in ask.options else {}
     exhaustive = ask.options.pop("exhaustive", False)
     axes = {name: ask.options.pop(axis) for axis, name in SWEPT.items() if axis in ask.options}
-    if not exhaustive and (axes or file):
-        raise typer.BadParameter("axes and --points are for a sweep; add --exhaustive")
+    if not exhaustive and (axes or file or numbers):
+        raise typer.BadParameter("axes, --points and --dtype are for a sweep; add --exhaustive")
     if not exhaustive:
         return chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
     from clustermodel.sweep import Axes, write_table
     from clustermodel.sweep import exhaustive as sweep
 
-    answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes))
+    answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes), **numbers)
     ask.say(f"{answer['points_evaluated']:,} points, {answer['points_per_s']:,.0f} a second")
     if file:
         write_table(answer["points"], file)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clustermodel import __version__
 from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.chain.bulk import DTYPES, cast, check_dtype, numbers
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.provenance import asked_fields
 from clustermodel.chain.question import Question, named
@@ -29,19 +30,25 @@ def exhaustive(
     question: Question,
     systems: Sequence[str | Entry[Any]],
     axes: Axes,
+    *,
     told: Told = lambda done, size: None,
+    dtype: str = DTYPES[0],
 ) -> dict[str, Any]:
     """Non-dominated points of each system over every combination of layouts, loads, formats and prices.
+
+    In float32 it is quicker, and of points whose prices differ by less than its error either may be kept; what is
+    kept is computed in float64 either way.
 
     Raises:
         ConfigError: a name, an option or an axis is wrong.
         InfeasibleError: no combination fits and meets the objectives.
     """
+    check_dtype(dtype)
     points = space(catalog, question, systems, axes)
+    max_ttft, max_tpot = _limit(question.max_ttft_ms), _limit(question.max_tpot_ms)
     start = time.perf_counter()
-    best = sweep(
-        points, max_ttft=_limit(question.max_ttft_ms), max_tpot=_limit(question.max_tpot_ms), told=told
-    )
+    with numbers(dtype):
+        best = sweep(cast(dtype, points), max_ttft=max_ttft, max_tpot=max_tpot, told=told)
     seconds = time.perf_counter() - start
     kept = frontier_indices(best)
     if not len(kept):
@@ -53,6 +60,7 @@ def exhaustive(
         **asked_fields(question),
         "systems": [named(each) for each in systems],
         **dataclasses.asdict(axes),
+        "dtype": dtype,
     }
     return {
         "kind": "frontier",
@@ -71,7 +79,7 @@ def _limit(milliseconds: float | None) -> float:
 
 def frontier_indices(best: Best) -> NDArray[np.int64]:
     """Points of the lower envelope of price against speed, system by system, fastest first."""
-    price, index = np.asarray(best.price), np.asarray(best.index)
+    price, index = np.asarray(best.price), np.asarray(best.index, np.int64)
     cheapest_so_far = np.minimum.accumulate(price, axis=1)
     before = np.concatenate([np.full((len(price), 1), np.inf), cheapest_so_far[:, :-1]], axis=1)
     return index[price < before]

@@ -23,7 +23,7 @@ class Best(eqx.Module):
 def nothing(systems: int) -> Best:
     """No point yet."""
     shape = (systems, BANDS)
-    return Best(jnp.full(shape, jnp.inf), jnp.full(shape, NOTHING, dtype=int))
+    return Best(jnp.full(shape, jnp.inf, dtype=float), jnp.full(shape, NOTHING, dtype=int))
 
 
 def merged(a: Best, b: Best) -> Best:

@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError
 from clustermodel.chain.bulk import at_a_time
+from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
 from clustermodel.sweep.reduce import Best, merged, nothing, reduced
 from clustermodel.sweep.space import Numbers, Space
@@ -73,6 +74,8 @@ def sweep(
     tiles = 1 if jax.default_backend() == "cpu" else min(_TILES, math.ceil((end - start) / mesh.size))
     step, wave = _step(mesh, cut, tiles), tiles * mesh.size
     best = jax.tree.map(lambda leaf: jnp.stack([leaf] * mesh.size), nothing(len(space.systems)))
+    if mesh.size > 1:  # placed as a step returns it, or the second step would be compiled anew
+        best = jax.device_put(best, NamedSharding(mesh, PartitionSpec(_AXIS)))
     asked = (jnp.asarray(space.group), jnp.asarray([max_ttft, max_tpot]))
     for first in range(start, end, wave):
         best = step(best, space, asked, jnp.asarray(first), jnp.asarray(end))
@@ -86,7 +89,8 @@ def _refuse_short_integers(size: int) -> None:
     largest = np.iinfo(np.asarray(jnp.zeros((), dtype=int)).dtype).max
     if 2 * size > largest:
         raise ConfigError(
-            f"{size:,} points need 64-bit numbers: add jax.config.update('jax_enable_x64', True) before the call"
+            f"{size:,} points need 64-bit numbers: leave --dtype float32 out, or add "
+            "jax.config.update('jax_enable_x64', True) before the call"
         )
 
 
@@ -98,10 +102,9 @@ def _share(tiles: int, host: int, hosts: int) -> tuple[int, int]:
 @functools.lru_cache(maxsize=8)
 def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
     """A compiled function that evaluates and reduces `tiles` tiles on every accelerator of the mesh."""
-    one, all_ = PartitionSpec(), PartitionSpec(_AXIS)
 
     def on_one(best: Best, space: Space, asked: tuple[Array, Array], first: Array, end: Array) -> Best:
-        own = first + jax.lax.axis_index(_AXIS).astype(first.dtype) * tiles
+        own = first if mesh.size == 1 else first + jax.lax.axis_index(_AXIS).astype(first.dtype) * tiles
         kept = jax.tree.map(lambda leaf: leaf[0], best)
 
         def body(i: Array, best: Best) -> Best:
@@ -114,6 +117,9 @@ def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
             kept = jax.lax.fori_loop(0, tiles, body, kept)
         return jax.tree.map(lambda leaf: leaf[None], kept)
 
+    if mesh.size == 1:
+        return Kept(on_one, cut, tiles)
+    one, all_ = PartitionSpec(), PartitionSpec(_AXIS)
     specs = (all_, one, one, one, one)
     return jax.jit(jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=all_, check_vma=False))
 
@@ -124,7 +130,10 @@ def _tile(space: Space, cut: Tiling, group: Array, limits: Array, tile: Array) -
     rows = jnp.minimum(tile // cut.columns * cut.replicas + jnp.arange(cut.replicas), replicas - 1)
     columns = jnp.minimum(tile % cut.columns * cut.loads + jnp.arange(cut.loads), loads - 1)
     of_loads = jax.vmap(functools.partial(_cheapest, space, limits), in_axes=(None, 0))
-    tpot, price, which = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
+    if cut.replicas == 1:
+        tpot, price, which = (each[None] for each in of_loads(rows[0], columns))
+    else:
+        tpot, price, which = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
     index = (rows[:, None] * loads + columns[None, :]) * prices + which
     groups = jnp.broadcast_to(group[rows][:, None], index.shape)
     return reduced(len(space.systems), *(jnp.ravel(each) for each in (groups, tpot, price, index)))
@@ -140,13 +149,13 @@ def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> tuple[A
         found = space.point(row, Numbers(concurrency, isl, osl, price, energy))
         return found.unit.blended, found.point
 
-    same = (0, None)  # the point is the same at every price
-    at_energies = jax.vmap(priced, in_axes=(None, 0), out_axes=same)
-    prices, point = jax.vmap(at_energies, in_axes=(0, None), out_axes=same)(
-        axes.price_factor, axes.energy_factor
-    )
+    pairs = [jnp.ravel(each) for each in jnp.meshgrid(axes.price_factor, axes.energy_factor, indexing="ij")]
+    if space.extent[2] == 1:
+        found, point = priced(pairs[0][0], pairs[1][0])
+        found = found[None]
+    else:
+        found, point = jax.vmap(priced, out_axes=(0, None))(*pairs)  # the point is the same at every price
     allowed = (point.memory.fits > 0) & (point.ttft <= limits[0]) & (point.tpot <= limits[1])
-    found = jnp.ravel(prices)
     found = jnp.where(allowed & jnp.isfinite(found), found, jnp.inf)
     least = jnp.min(found)
     which = jnp.min(jnp.where(found == least, jnp.arange(found.size), found.size - 1))
