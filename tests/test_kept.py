@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +67,21 @@ def test_other_arguments_have_a_program_of_their_own(args):
     assert equal(found, jax.jit(wave)(*args))
     types = lambda tree: [(leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
     assert types(found) == types(jax.jit(wave)(*args))
+
+
+class Scaled(eqx.Module):
+    value: jax.Array
+    factor: float = eqx.field(static=True)
+
+
+def product(scaled):
+    return scaled.value * scaled.factor
+
+
+def test_what_is_fixed_in_the_arguments_is_part_of_the_program():
+    for factor in (2.0, 3.0, 2.0):
+        found = Kept(product)(Scaled(jnp.asarray(X), factor))
+        assert found == pytest.approx(factor * X)
 
 
 def test_other_sources_and_settings_have_programs_of_their_own(monkeypatch, cache):
