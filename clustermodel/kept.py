@@ -2,8 +2,8 @@
 
 jax keeps what it compiles, but traces and lowers every program in every process, and for the whole chain that takes
 eight times as long as loading what was compiled. So where compilations are kept (`jax_compilation_cache_dir`), what a
-function was traced to is kept beside them, under everything that it follows from: these sources, the version of jax
-and its settings, the kind of device, and the structure and types of the arguments.
+function was traced to is kept beside them, under everything that it follows from: these sources, the versions of jax
+and equinox, the settings of jax, the kind of device, and the structure and types of the arguments.
 """
 
 import functools
@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import equinox as eqx
 import jax
 import jax.export
 from jax.core import Tracer
@@ -23,6 +24,9 @@ from jax.core import Tracer
 R = TypeVar("R")
 
 _FOLDER = "traced"
+_CAN_SERIALISE = (
+    importlib.util.find_spec("flatbuffers") is not None
+)  # jax.export needs it and does not bring it
 _SETTINGS = (
     "jax_enable_x64",
     "jax_numpy_rank_promotion",
@@ -92,17 +96,13 @@ def _folder() -> Path | None:
     values = jax.config.values
     place = values["jax_compilation_cache_dir"]
     kept = place and values["jax_enable_compilation_cache"] and not values["jax_disable_jit"]
-    return Path(place) / _FOLDER if kept and _can_serialise() else None
-
-
-@functools.cache
-def _can_serialise() -> bool:
-    return importlib.util.find_spec("flatbuffers") is not None  # jax.export needs it and does not bring it
+    return Path(place) / _FOLDER if kept and _CAN_SERIALISE else None
 
 
 def _settings() -> tuple[Hashable, ...]:
     values = jax.config.values
-    return (jax.__version__, jax.default_backend(), *(values[name] for name in _SETTINGS))
+    versions = (jax.__version__, eqx.__version__)
+    return (*versions, jax.default_backend(), *(values[name] for name in _SETTINGS))
 
 
 @functools.cache
@@ -123,9 +123,10 @@ def _write(path: Path, structure: Any, program: bytes | bytearray) -> None:
     content = pickle.dumps((numbered, bytes(program)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
-            part.write(hashlib.sha256(content).digest() + content)
-        os.replace(part.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as apart:
+            part = Path(apart) / path.name
+            part.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(part, path)
     except OSError:
         return  # a full or a foreign disk: traced again next time
 

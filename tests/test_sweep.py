@@ -10,6 +10,7 @@ import sweep_worker
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustermodel import kept
 from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
 from clustermodel.chain import Question
 from clustermodel.chain.search import product
@@ -124,6 +125,7 @@ def test_all_tiles_are_of_one_program(monkeypatch):
     points = space(CATALOG, QUESTION, ["hgx-h200"], Axes(concurrency=(1.0, 2.0, 3.0)))
     traced = []
     tile = run._tile
+    monkeypatch.setattr(kept, "_folder", lambda: None)  # nor is it read from an earlier run
     monkeypatch.setattr(run, "_tile", lambda *args: traced.append(args) or tile(*args))
     run._step.cache_clear()
     sweep(points, chunk=1)

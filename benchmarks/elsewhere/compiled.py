@@ -7,9 +7,11 @@ and where one would copy what it could read in place. Needs jax[cuda12], not a d
 """
 
 import argparse
+import atexit
 import contextlib
 import datetime
 import functools
+import importlib.util
 import json
 import os
 import shutil
@@ -40,6 +42,7 @@ from jax.experimental import topologies  # noqa: E402
 from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
 from clustermodel import __version__  # noqa: E402
+from clustermodel.bench.machine import machine  # noqa: E402
 from clustermodel.catalog import load_catalog  # noqa: E402
 
 H200 = """
@@ -70,7 +73,8 @@ device_description_str: "NVIDIA H200"
 """
 """Limits of compute capability 9.0 [CUDA C++ Programming Guide 12.9, table of technical specifications]; 132
 multiprocessors, 1.98 GHz, 50 MB of cache [NVIDIA H100 architecture whitepaper, 2022; the H200 has the same die];
-141 GB at 4.8 TB/s [NVIDIA H200 datasheet, 2024]."""
+141 GB at 4.8 TB/s [NVIDIA H200 datasheet, 2024]. The version of cuDNN is an assumption. What is counted depends on them
+only where the compiler chooses tiles and splits by them."""
 
 Case = tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 """Name, what traces it, its arguments or their shapes, and what else is known of it."""
@@ -120,7 +124,7 @@ def chain() -> Iterator[Case]:
 
 
 def sweep() -> Iterator[Case]:
-    """A call of `frontier --exhaustive`: tiles in a loop."""
+    """One tile of `frontier --exhaustive`, added to what was kept before."""
     import bench_sweep
 
     from clustermodel.chain.bulk import at_a_time
@@ -221,25 +225,34 @@ def _registers(sources: list[Path]) -> tuple[int, int]:
     (folder,) = (Path(each) / "cuda_nvcc/bin" for each in nvidia.__path__)
     ptxas = shutil.which("ptxas", path=str(folder)) or "ptxas"
     found = [(0, 0)]
-    for source in filter(
-        lambda each: each.stat().st_size, sources
-    ):  # a part without kernels leaves an empty file
+    for source in sources:
+        if not source.stat().st_size:
+            continue  # a part without kernels
         command = [ptxas, "--verbose", "--gpu-name", "sm_90a", "--output-file", os.devnull, source]
-        found.append(
-            kernels.registers(subprocess.run(command, capture_output=True, text=True, check=True).stderr)
-        )
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        found.append(kernels.registers(said))
     return max(used for used, _ in found), max(spilled for _, spilled in found)
 
 
 def main() -> None:
     """Compile the parts that were asked for, and write what they became."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "--only",
+        default=",".join(PARTS),
+        metavar="PART,PART",
+        help=", ".join(PARTS) + "; the file holds these alone",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results", metavar="FOLDER")
     asked = parser.parse_args()
-    rows = []
+    parts, rows = asked.only.split(","), []
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    if importlib.util.find_spec("jax_plugins") is None:
+        parser.error("the GPU build of jax is not installed; pip install 'jax[cuda12]'")
+    atexit.register(shutil.rmtree, DUMP)
     with for_h200() as place:
-        for part in asked.only.split(","):
+        for part in parts:
             for case in PARTS[part]():
                 rows.append(compiled(case, place))
                 row = rows[-1]
@@ -248,18 +261,19 @@ def main() -> None:
                     f"{row['most_registers']} registers, {row['most_spilled_bytes']} B spilled",
                     flush=True,
                 )
+    about = machine()
     answer = {
         "kind": "compiled",
         "version": __version__,
         "date": datetime.date.today().isoformat(),
         "jax": jax.__version__,
         "device": "NVIDIA H200, compiled for and not run on",
+        "compiled_on": {name: about[name] for name in ("device", "cores", "python")},
         "programs": rows,
     }
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "compiled-nvidia-h200.json"
     path.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(DUMP)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def _tile(space: Space, cut: Tiling, group: Array, limits: Array, tile: Array) -
     rows = jnp.minimum(tile // cut.columns * cut.replicas + jnp.arange(cut.replicas), replicas - 1)
     columns = jnp.minimum(tile % cut.columns * cut.loads + jnp.arange(cut.loads), loads - 1)
     of_loads = jax.vmap(functools.partial(_cheapest, space, limits), in_axes=(None, 0))
-    if cut.replicas == 1:
+    if cut.replicas == 1:  # half as long to trace
         tpot, price, which = (each[None] for each in of_loads(rows[0], columns))
     else:
         tpot, price, which = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
