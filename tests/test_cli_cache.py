@@ -1,10 +1,15 @@
 """What commands compile is kept where the user keeps such things, or nowhere."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
 
 from clustermodel.cli import _jax
+
+QUESTION = ("catalog", "show", "systems/hgx-h200")
 
 
 def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path):
@@ -40,3 +45,14 @@ def test_a_place_that_jax_was_told_stays():
         assert jax.config.values["jax_compilation_cache_dir"] == told
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_a_question_asked_before_is_answered_without_the_compilers_warnings(tmp_path):
+    """Of what it reads from its own cache the compiler says that it could lead to SIGILL, on many a processor."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "TF_CPP_"))}
+    ours["XDG_CACHE_HOME"] = str(tmp_path)
+    run = [sys.executable, "-m", "clustermodel", *QUESTION, "--quiet"]
+    for _ in range(2):
+        done = subprocess.run(run, env=ours, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+    assert any((tmp_path / "clustermodel" / "jax").iterdir())

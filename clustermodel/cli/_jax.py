@@ -4,10 +4,15 @@ import os
 from pathlib import Path
 
 _WORTH_KEEPING = 0.0  # s of compilation: a small one still takes ten times as long as reading it
+_FATAL = "3"
+"""The compiler's own lines that are shown, unless the user chose. What fails is raised as an error besides; and of what
+it compiled itself for many a processor it says, in a thousand characters a program, that it "could lead to SIGILL"
+[https://github.com/jax-ml/jax/issues/38445, jax 0.10.1]."""
 
 
 def set_up_jax() -> None:
     """Compute in float64; keep what is compiled in the user's cache, or where jax was told to by its own settings."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _FATAL)  # read when jax is imported
     import jax
 
     jax.config.update("jax_enable_x64", True)
