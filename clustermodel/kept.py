@@ -19,6 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.export
+import numpy as np
 from jax.core import Tracer
 
 R = TypeVar("R")
@@ -83,6 +84,21 @@ class Kept(Generic[R]):
         exported = jax.export.export(jax.jit(flat))(*given)
         _write(path, results[0], exported.serialize())
         return _Program(exported.call, results[0])
+
+
+def in_chunks(run: Callable[..., R], *rows: Any, sizes: Sequence[int] = (512,)) -> R:
+    """Stacked rows through a program of many rows, the last chunk filled up with the last row.
+
+    A chunk has the least of `sizes` that holds all rows, or the largest: one compilation for each serves tables of any
+    length.
+    """
+    rows, parts = jax.tree.map(np.asarray, rows), []
+    n = len(jax.tree.leaves(rows)[0])
+    size = next((each for each in sizes if n <= each), sizes[-1])
+    for start in range(0, n, size):
+        index = np.minimum(np.arange(start, start + size), n - 1)
+        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], rows)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 
 def _is_elsewhere(leaf: Any) -> bool:

@@ -12,7 +12,7 @@ from clustermodel import kept
 from clustermodel.catalog import load_catalog
 from clustermodel.chain import Question, search
 from clustermodel.chain.setup import set_up
-from clustermodel.kept import Kept
+from clustermodel.kept import Kept, in_chunks
 
 TRACES = []
 
@@ -139,5 +139,5 @@ def test_the_chain_read_from_the_cache_is_the_chain():
     fresh = Kept(search._evaluate_pairs.__wrapped__)
     layouts = search.stack_layouts(shapes)
     deployment, load = search._template(setup, layouts)
-    read = search.in_chunks(lambda *rows: fresh(deployment, load, setup.money, *rows), layouts, n)
+    read = in_chunks(lambda *rows: fresh(deployment, load, setup.money, *rows), layouts, n)
     assert equal(read, first.evaluations)

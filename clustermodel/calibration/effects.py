@@ -110,7 +110,10 @@ def natural_row(links: Float[Array, "names ..."]) -> Coefficients:
 
 def natural(links: NDArray[np.float64]) -> Coefficients:
     """Natural values of link-space values whose last axis runs over `NAMES`; leading axes stay."""
-    return natural_row(jnp.moveaxis(jnp.asarray(links, dtype=float), -1, 0))
+    columns = np.moveaxis(
+        np.asarray(links, dtype=float), -1, 0
+    )  # cut by numpy: jax compiles it for every length
+    return jax.tree.map(jnp.asarray, natural_row(columns))
 
 
 def check_effects(effects: str) -> None:

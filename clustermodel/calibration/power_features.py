@@ -9,7 +9,9 @@ from jaxtyping import Array, Float
 
 from clustermodel._types import Scalar
 from clustermodel.calibration.deployments import assemble
+from clustermodel.calibration.predict import ROWS
 from clustermodel.catalog import Catalog
+from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.power import BoardPower, Utilisation, board_power
 from clustermodel.serving.load import Load
@@ -70,7 +72,7 @@ def activities(catalog: Catalog, rows: pd.DataFrame, padding_rows: float | Rows)
     seen = eqx.tree_at(jax.tree.leaves, each, [_array(column) for column in columns.values()])
     main, prefill = replicas(catalog, rows), replicas(catalog, _prefill_workers(rows))
     workers = _array(rows["workers"])
-    return jax.jit(jax.vmap(_activities))(seen, workers, main, prefill)
+    return in_chunks(_row_activities, seen, workers, main, prefill, sizes=ROWS)
 
 
 def _activities(
@@ -88,6 +90,9 @@ def _activities(
         main=Activity(utilisation(need, row.batch / row.output_rate), _several(deployment), 1 - share),
         prefill=Activity(utilisation(request, interval), _several(pool), share),
     )
+
+
+_row_activities = Kept(jax.vmap(_activities))
 
 
 def replicas(catalog: Catalog, rows: pd.DataFrame, effects: str = "full") -> tuple[Deployment, Load]:

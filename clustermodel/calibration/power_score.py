@@ -9,13 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from clustermodel._types import Scalar
 from clustermodel.calibration.deployments import generation
 from clustermodel.calibration.power import board_coefficients
 from clustermodel.calibration.power_features import Activities, activities, replicas
 from clustermodel.calibration.power_rows import power_rows
+from clustermodel.calibration.predict import ROWS
 from clustermodel.calibration.scores import COLUMNS, modes
 from clustermodel.catalog import Catalog
+from clustermodel.kept import Kept, in_chunks
+from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.power import BoardPower
+from clustermodel.serving.load import Load
 from clustermodel.serving.power import replica_power
 from clustermodel.serving.steady import closed_loop
 from clustermodel.specs import stack
@@ -106,12 +111,14 @@ def _watts(catalog: Catalog, rows: pd.DataFrame, boards: BoardPower) -> np.ndarr
 
 def _chain_energy(catalog: Catalog, rows: pd.DataFrame, boards: BoardPower, effects: str) -> pd.Series:
     """J per output token with power and throughput both predicted; none for rows of two pools."""
-    deployment, load = replicas(catalog, rows, effects)
-
-    def energy(d: Any, each: Any, board: BoardPower) -> Any:
-        point = closed_loop(d, each)
-        watts = replica_power(board, d, each, point)[1]
-        return watts * d.layout.n_accelerators / point.output_rate
-
-    joules = np.asarray(jax.jit(jax.vmap(energy))(deployment, load, boards))
+    joules = in_chunks(_row_energy, *replicas(catalog, rows, effects), boards, sizes=ROWS)
     return pd.Series(joules, index=rows.index).where(rows["disaggregated"].eq(0))
+
+
+def _energy(deployment: Deployment, load: Load, board: BoardPower) -> Scalar:
+    point = closed_loop(deployment, load)
+    watts = replica_power(board, deployment, load, point)[1]
+    return watts * deployment.layout.n_accelerators / point.output_rate
+
+
+_row_energy = Kept(jax.vmap(_energy))

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pandas as pd
 
 from clustermodel._types import Scalar
 from clustermodel.calibration.deployments import OFFLINE, assemble
 from clustermodel.calibration.effects import Calibration
 from clustermodel.catalog import Catalog
-from clustermodel.kept import Kept
+from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import iteration
 from clustermodel.physics.work import Tokens
@@ -23,6 +22,8 @@ from clustermodel.serving.steady import ServingPoint, closed_loop
 
 STATIC = ("decode-static-batch", "decode-only", "production-decode")
 PREFILL = ("prefill-only", "production-prefill")
+ROWS = (16, 512)
+"""Measured rows of one call: few sizes, so that tables of any length share two compilations."""
 
 
 class Prediction(eqx.Module):
@@ -127,20 +128,9 @@ def predict(
     found = []
     for name, part in rows.groupby(kernel(rows), sort=False):
         stacked = arguments(catalog, part, effects, calibration)
-        prediction = _in_chunks(_COMPILED[str(name)], stacked, len(part))
+        prediction = in_chunks(_COMPILED[str(name)], *stacked, sizes=ROWS)
         found.append(pd.DataFrame(vars(prediction), index=part.index))
     return pd.concat(found).reindex(rows.index)
 
 
 _COMPILED = {name: Kept(jax.vmap(function)) for name, function in KERNELS.items()}
-_CHUNKS = (16, 512)  # rows of one call: few sizes, so that tables of any length share two compilations
-
-
-def _in_chunks(run: Callable[..., Prediction], stacked: tuple, n: int) -> Prediction:
-    """All rows through a compiled kernel, the last chunk filled up with the last row."""
-    stacked, parts = jax.tree.map(np.asarray, stacked), []
-    size = next((chunk for chunk in _CHUNKS if n <= chunk), _CHUNKS[-1])
-    for start in range(0, n, size):
-        index = np.minimum(np.arange(start, start + size), n - 1)
-        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], stacked)))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)

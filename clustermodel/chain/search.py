@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -16,12 +15,10 @@ from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.setup import Setup
 from clustermodel.chain.sizing import fleet_price
-from clustermodel.kept import Kept
+from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency, open_loop
-
-_CHUNK = 512  # rows of one compiled call; fixed, so that one compilation serves every question
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,16 +93,6 @@ def _template(setup: Setup, layouts: Layout) -> tuple[Deployment, Load]:
     """What all rows share; layout, concurrency and rate are put in row by row."""
     first = jax.tree.map(lambda axis: axis[0], layouts)
     return setup.deployment(first), setup.load(1.0)
-
-
-def in_chunks(run: Callable[..., Any], *rows: Any) -> Any:
-    """Stacked rows through a compiled function, the last chunk filled up with the last row."""
-    rows, parts = jax.tree.map(np.asarray, rows), []
-    n = len(jax.tree.leaves(rows)[0])
-    for start in range(0, n, _CHUNK):
-        index = np.minimum(np.arange(start, start + _CHUNK), n - 1)
-        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], rows)))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 
 @Kept

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import carried_accelerators
 from clustermodel.chain.pools.setup import PoolsSetup, shapes
-from clustermodel.chain.search import concurrencies, in_chunks, lower_envelope
+from clustermodel.chain.search import concurrencies, lower_envelope
 from clustermodel.chain.setup import Setup
-from clustermodel.kept import Kept
+from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import memory_use

@@ -20,8 +20,8 @@ from clustermodel.chain.pools.evaluate import Owners, PoolsEvaluation, evaluate_
 from clustermodel.chain.pools.fronts import decode_front, prefill_front
 from clustermodel.chain.pools.setup import PoolsSetup
 from clustermodel.chain.pools.sizing import fleet_price
-from clustermodel.chain.search import concurrencies, in_chunks
-from clustermodel.kept import Kept
+from clustermodel.chain.search import concurrencies
+from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency
