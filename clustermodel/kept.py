@@ -86,7 +86,7 @@ class Kept(Generic[R]):
         return _Program(exported.call, results[0])
 
 
-def in_chunks(run: Callable[..., R], *rows: Any, sizes: Sequence[int] = (512,)) -> R:
+def in_chunks(run: Callable[..., Any], *rows: Any, sizes: Sequence[int] = (512,)) -> Any:
     """Stacked rows through a program of many rows, the last chunk filled up with the last row.
 
     A chunk has the least of `sizes` that holds all rows, or the largest: one compilation for each serves tables of any

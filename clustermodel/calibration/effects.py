@@ -102,7 +102,7 @@ class CoefficientTable:
         return any((model, engine) == level[:2] for _, model, engine in self.measured)
 
 
-def natural_row(links: Float[Array, "names ..."]) -> Coefficients:
+def natural_row(links: Float[Array, "names ..."] | NDArray[np.float64]) -> Coefficients:
     """Natural values of one row of link-space values, in the order of `NAMES`."""
     inverse = {"logit": jax.nn.sigmoid, "log": jnp.exp, "identity": lambda value: value}
     return Coefficients(*(inverse[link](value) for link, value in zip(LINKS.values(), links, strict=True)))
