@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from clustermodel._types import Scalar
 
 Spec = TypeVar("Spec", bound=eqx.Module)
+Tree = TypeVar("Tree")
 
 MAX_TIERS = 4
 """Length of every memory hierarchy, so that unlike systems stack; missing tiers have no capacity."""
@@ -254,6 +256,22 @@ def tiers(rows: Sequence[MemoryTier]) -> MemoryTier:
 def stack(specs: Sequence[Spec]) -> Spec:
     """Many like specs become one whose leaves have a leading axis, ready for `jax.vmap`."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *specs)
+
+
+def spread(tree: Tree, rows: int) -> Tree:
+    """The same in every row, without copies: leaves with a leading axis (numpy)."""
+    wide = lambda leaf: np.broadcast_to(leaf, (rows, *leaf.shape))
+    return jax.tree.map(lambda leaf: wide(np.asarray(leaf)), tree)
+
+
+def gather(trees: Sequence[Tree]) -> Tree:
+    """`stack` of trees that share most of their leaves, which are not copied (numpy)."""
+
+    def joined(*leaves: Any) -> Any:
+        shared = all(leaf is leaves[0] for leaf in leaves)
+        return spread(leaves[0], len(leaves)) if shared else np.stack([np.asarray(leaf) for leaf in leaves])
+
+    return jax.tree.map(joined, *trees)
 
 
 def fields(kind: type[eqx.Module]) -> dict[str, dataclasses.Field]:

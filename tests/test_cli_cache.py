@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -56,3 +57,20 @@ def test_a_question_asked_before_is_answered_without_the_compilers_warnings(tmp_
         done = subprocess.run(run, env=ours, capture_output=True, text=True, check=True)
         assert done.stderr == ""
     assert any((tmp_path / "clustermodel" / "jax").iterdir())
+
+
+def test_what_was_kept_long_ago_is_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    old, new = (_jax.cache_folder() / name for name in ("traced/old", "new"))
+    old.parent.mkdir()
+    for file, days in ((old, 91), (new, 89)):
+        file.write_text("")
+        os.utime(file, (time.time() - days * 86_400,) * 2)
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        _jax.set_up_jax()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert new.exists()
+    assert not old.exists()

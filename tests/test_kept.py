@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clustermodel import kept
+from clustermodel import kept, specs
 from clustermodel.catalog import load_catalog
 from clustermodel.chain import Question, search
 from clustermodel.chain.setup import set_up
 from clustermodel.kept import Kept, in_chunks
+from clustermodel.physics.deployment import Layout
 
 TRACES = []
 
@@ -136,8 +137,11 @@ def test_the_chain_read_from_the_cache_is_the_chain():
     setup = set_up(load_catalog(), Question("hgx-h200", "llama-3.1-8b", precision="fp8"))
     shapes, n = [(1, 1, 1, 1), (8, 1, 1, 1)], np.array([1.0, 64.0])
     first = search.sweep(setup, shapes, n)
-    fresh = Kept(search._evaluate_pairs.__wrapped__)
-    layouts = search.stack_layouts(shapes)
-    deployment, load = search._template(setup, layouts)
-    read = in_chunks(lambda *rows: fresh(deployment, load, setup.money, *rows), layouts, n)
+    split = [Layout(*map(jnp.asarray, map(float, shape))) for shape in shapes]
+    deployments, loads = (
+        specs.gather([setup.deployment(each) for each in split]),
+        specs.gather([*map(setup.load, n)]),
+    )
+    fresh = Kept(search._evaluate_rows.__wrapped__)
+    read = in_chunks(fresh, deployments, loads, specs.spread(setup.money, len(shapes)))
     assert equal(read, first.evaluations)

@@ -6,7 +6,6 @@ several numbers as additive; triangular draws of all numbers, and of the model's
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,10 +20,11 @@ from clustermodel import specs
 from clustermodel.catalog import Entry, Written
 from clustermodel.chain.choose import Choice
 from clustermodel.chain.numbers import Number, system_numbers, with_system
-from clustermodel.chain.search import sweep
+from clustermodel.chain.search import evaluations
 from clustermodel.chain.setup import Setup
 from clustermodel.economics.montecarlo import triangular
 from clustermodel.kept import Kept
+from clustermodel.physics.deployment import Layout
 
 DRAWS = 4096
 DRIVERS = 5
@@ -65,8 +65,7 @@ def price_range(
     if price is None or model_range is None:
         return {"price_range": None, "drivers": []}
     numbers = list(uncertain_numbers(setup))
-    base = _log_price(setup, choice)
-    ends = np.array([_at_ends(each, choice, base) for each in numbers]).reshape(-1, 2)
+    ends = _at_ends(setup, choice, numbers)
     inputs = _log_effects(numbers, ends)
     effects = np.column_stack([inputs, _log_errors(model_range[0] / price, model_range[1] / price)])
     between = lambda logs: dict(zip(("p10", "p90"), price * np.exp(np.quantile(logs, _LEVELS)), strict=True))
@@ -159,17 +158,19 @@ def _leaf(value: float) -> Array:
     return jnp.asarray(value, dtype=float)
 
 
-def _at_ends(number: Uncertain, choice: Choice, base: float) -> tuple[float, float]:
-    """Logarithm of the price at both ends of a number over the price as it is; 0 where it would not fit."""
-    low, high = (_log_price(number.asked_with(end), choice) - base for end in (number.low, number.high))
-    return low if math.isfinite(low) else 0.0, high if math.isfinite(high) else 0.0
+def _at_ends(setup: Setup, choice: Choice, numbers: Sequence[Uncertain]) -> Floats:
+    """Logarithm of the price at both ends of every number over the price as it is; 0 where it would not fit."""
+    moved = [number.asked_with(end) for number in numbers for end in (number.low, number.high)]
+    base, *ends = _log_prices([setup, *moved], choice)
+    effects = np.array(ends).reshape(-1, 2) - base
+    return np.where(np.isfinite(effects), effects, 0.0)
 
 
-def _log_price(setup: Setup, choice: Choice) -> float:
+def _log_prices(setups: Sequence[Setup], choice: Choice) -> Floats:
     """Logarithm of the price of a token at the chosen layout and concurrency, before idle systems."""
-    closed = dataclasses.replace(setup, question=dataclasses.replace(setup.question, rate=None))
-    grid = sweep(closed, [choice.shape], np.array([choice.concurrency]))
-    return math.log(grid.price[0])
+    layout, n = Layout(*map(_leaf, choice.shape)), _leaf(choice.concurrency)
+    asked = [(each.deployment(layout), each.load(n), each.money) for each in setups]
+    return np.log(evaluations(*specs.gather(asked)).unit.blended)
 
 
 def _log_effects(numbers: list[Uncertain], ends: Floats) -> Floats:

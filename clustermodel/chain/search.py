@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from clustermodel import specs
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.setup import Setup
@@ -54,27 +55,25 @@ def concurrencies(most: float) -> NDArray[np.float64]:
     return grid[(grid >= 1) & (grid <= most)]
 
 
-@Kept
-def _evaluate_pairs(
-    deployment: Deployment, load: Load, money: Money, layouts: Layout, concurrency: Array
-) -> Evaluation:
-    def one(layout: Layout, n: Array) -> Evaluation:
-        split = eqx.tree_at(lambda d: d.layout, deployment, layout)
-        return evaluate(split, eqx.tree_at(lambda each: each.concurrency, load, n), money)
+def evaluations(deployments: Deployment, loads: Load, money: Money) -> Evaluation:
+    """Rows of operating points that may differ in anything, by one program whatever the question."""
+    return in_chunks(_evaluate_rows, deployments, loads, money)
 
-    return jax.vmap(one)(layouts, concurrency)
+
+_evaluate_rows = Kept(jax.vmap(evaluate))
 
 
 def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
     """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
     layouts = stack_layouts(list(shapes))
     deployment, load = _template(setup, layouts)
-    evaluated = in_chunks(
-        functools.partial(_evaluate_pairs, deployment, load, setup.money), layouts, concurrency
-    )
+    every = specs.spread((deployment, load, setup.money), len(shapes))
+    rows = eqx.tree_at(lambda each: (each[0].layout, each[1].concurrency), every, (layouts, concurrency))
+    evaluated = evaluations(*rows)
     if setup.question.rate is None:
-        point, price = evaluated.point, np.asarray(evaluated.unit.blended)
-        return Grid(tuple(shapes), concurrency, evaluated, point.ttft, point.tpot, price, None)
+        point, price = evaluated.point, evaluated.unit.blended
+        ttft, tpot, price = (np.asarray(each) for each in (point.ttft, point.tpot, price))
+        return Grid(tuple(shapes), concurrency, evaluated, ttft, tpot, price, None)
     rates = np.asarray(evaluated.point.request_rate)
     latency = in_chunks(functools.partial(_latency_rows, deployment, load, setup.arrivals), layouts, rates)
     level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"

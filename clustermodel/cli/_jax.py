@@ -1,9 +1,12 @@
 """How jax computes for a command: in float64, and nothing compiled twice on one machine."""
 
+import contextlib
 import os
+import time
 from pathlib import Path
 
 _WORTH_KEEPING = 0.0  # s of compilation: a small one still takes ten times as long as reading it
+_FORGOTTEN = 90 * 86_400.0  # s: of versions gone by, or no longer asked for
 _FATAL = "3"
 """The compiler's own lines that are shown, unless the user chose. What fails is raised as an error besides; and of what
 it compiled itself for many a processor it says, in a thousand characters a program, that it "could lead to SIGILL"
@@ -19,6 +22,7 @@ def set_up_jax() -> None:
     if jax.config.values["jax_compilation_cache_dir"] is None and (folder := cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+        forget(folder, time.time() - _FORGOTTEN)
 
 
 def cache_folder() -> Path | None:
@@ -29,3 +33,11 @@ def cache_folder() -> Path | None:
     except (OSError, RuntimeError):  # RuntimeError: a user without a home
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def forget(folder: Path, before: float) -> None:
+    """Remove the files that were written before a time (s since the epoch)."""
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # another process may be as tidy
+            if file.is_file() and file.stat().st_mtime < before:
+                file.unlink()
