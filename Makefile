@@ -33,7 +33,7 @@ check: $(TEST)
 	$(BIN)/lint-imports
 
 pytest: $(TEST)
-	$(BIN)/pytest -n auto --dist loadfile -q
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -q
 
 bench: $(CORE)
 	$(BIN)/python benchmarks/run.py

@@ -32,7 +32,13 @@ if importlib.util.find_spec("beartype"):
     install_import_hook([f"clustermodel.{name}" for name in ARRAYS], "numeric_tower.checked")
 
 
+LONGEST = ("notebooks", "docs", "sweep", "gpu", "design", "risk", "validate", "bench_model", "fleet_solvers")
+"""Files that start first, so that no worker is left with one of them at the end."""
+
+
 def pytest_collection_modifyitems(items):
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     if jax.default_backend() != "gpu":
         for item in items:
             if "gpu" in item.keywords:
