@@ -23,6 +23,7 @@ import numpy as np
 from jax.core import Tracer
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _FOLDER = "traced"
 _CAN_SERIALISE = (
@@ -92,12 +93,21 @@ def in_chunks(run: Callable[..., Any], *rows: Any, sizes: Sequence[int] = (512,)
     A chunk has the least of `sizes` that holds all rows, or the largest: one compilation for each serves tables of any
     length.
     """
-    rows, parts = jax.tree.map(np.asarray, rows), []
+    n = len(jax.tree.leaves(rows)[0])
+    return joined([run(*chunk) for chunk in chunks(rows, sizes)], n)
+
+
+def chunks(rows: T, sizes: Sequence[int]) -> list[T]:
+    """The chunks of `in_chunks` (numpy), for rows that several calls share."""
+    rows = jax.tree.map(np.asarray, rows)
     n = len(jax.tree.leaves(rows)[0])
     size = next((each for each in sizes if n <= each), sizes[-1])
-    for start in range(0, n, size):
-        index = np.minimum(np.arange(start, start + size), n - 1)
-        parts.append(run(*jax.tree.map(lambda leaf, index=index: leaf[index], rows)))
+    places = (np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size))
+    return [jax.tree.map(lambda leaf, index=index: leaf[index], rows) for index in places]
+
+
+def joined(parts: Sequence[Any], n: int) -> Any:
+    """Results of chunks as those of `n` rows (numpy)."""
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 

@@ -1,7 +1,9 @@
 """What the fit compares: log of a predicted time as a function of a row's coefficients, and its gradient."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 
 from clustermodel._types import Scalar
 from clustermodel.calibration.effects import NAMES, natural_row
-from clustermodel.calibration.predict import KERNELS, Prediction, arguments, kernel
+from clustermodel.calibration.predict import KERNELS, ROWS, Prediction, arguments, kernel
 from clustermodel.catalog import Catalog
+from clustermodel.kept import Kept, chunks, joined
 from clustermodel.physics.deployment import Deployment
 
 _MS = 1e-3
@@ -56,10 +59,24 @@ class Target:
 
 def target(catalog: Catalog, rows: pd.DataFrame, name: str) -> Target:
     """The rows among `rows` that have this target."""
-    kind, column, scale, quantity = TARGETS[name]
+    kind, column, scale, _ = TARGETS[name]
     mine = rows[(kernel(rows) == kind) & (rows[column] > 0)]
-    fixed = arguments(catalog, mine, "globals", None)
+    fixed = jax.device_put(chunks(arguments(catalog, mine, "globals", None), ROWS))
     seconds = mine[column] * scale if scale > 0 else 1 / mine[column]
+    many, both = _programs(name)
+
+    def run(function: Callable[..., Any], links: NDArray[np.float64]) -> Any:
+        parts = [function(x, *args) for x, args in zip(chunks(links, ROWS), fixed, strict=True)]
+        return joined(parts, len(mine))
+
+    measured = np.log(seconds.to_numpy(float))
+    return Target(mine, measured, functools.partial(run, many), functools.partial(run, both))
+
+
+@functools.cache
+def _programs(name: str) -> tuple[Kept[Any], Kept[Any]]:
+    """Of stacked rows: log of the predicted time, and that with its gradient."""
+    kind, _, _, quantity = TARGETS[name]
 
     def log_time(links: Float[Array, " names"], *args: eqx.Module) -> Scalar:
         return jnp.log(quantity(KERNELS[kind](*(_with_links(arg, links, kind) for arg in args))))
@@ -72,16 +89,7 @@ def target(catalog: Catalog, rows: pd.DataFrame, name: str) -> Target:
         along = lambda tangent: jax.jvp(lambda x: log_time(x, *args), (links,), (tangent,))
         return jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(NAMES)))
 
-    many, both = jax.jit(jax.vmap(log_time)), jax.jit(jax.vmap(sloped))
-
-    def value(links: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(many(jnp.asarray(links), *fixed))
-
-    def gradient(links: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        logs, slopes = both(jnp.asarray(links), *fixed)
-        return np.asarray(logs), np.asarray(slopes)
-
-    return Target(mine, np.log(seconds.to_numpy(float)), value, gradient)
+    return Kept(jax.vmap(log_time), name), Kept(jax.vmap(sloped), name)
 
 
 def _with_links(part: eqx.Module, links: Float[Array, " names"], kind: str) -> eqx.Module:

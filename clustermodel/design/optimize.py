@@ -158,11 +158,12 @@ class _Problem:
         if self.plan.most_hits is None:
             return run(k), hit
 
-        def settled(_: Array, hit: Scalar) -> Scalar:
-            return self._hits(k, run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)).point, hit)
+        def substituted(hit: Scalar, _: None) -> tuple[Scalar, tuple[Evaluation, Scalar]]:
+            found = run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit))
+            return self._hits(k, found.point, hit), (found, hit)
 
-        hit = jax.lax.fori_loop(0, _FIXED_POINT, settled, hit)
-        return run(eqx.tree_at(lambda q: q.workload.prefix_hit_rate, k, hit)), hit
+        _, every = jax.lax.scan(substituted, hit, length=_FIXED_POINT + 1)
+        return jax.tree.map(lambda leaf: leaf[-1], every)
 
     def _hits(self, k: Knobs, point: Any, before: Scalar) -> Scalar:
         """Hit rate of what weights and running sequences leave free on the replica's accelerators."""
