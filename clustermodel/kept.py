@@ -12,7 +12,7 @@ import importlib.util
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -97,13 +97,14 @@ def in_chunks(run: Callable[..., Any], *rows: Any, sizes: Sequence[int] = (512,)
     return joined([run(*chunk) for chunk in chunks(rows, sizes)], n)
 
 
-def chunks(rows: T, sizes: Sequence[int]) -> list[T]:
+def chunks(rows: T, sizes: Sequence[int]) -> Iterator[T]:
     """The chunks of `in_chunks` (numpy), for rows that several calls share."""
     rows = jax.tree.map(np.asarray, rows)
     n = len(jax.tree.leaves(rows)[0])
     size = next((each for each in sizes if n <= each), sizes[-1])
-    places = (np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size))
-    return [jax.tree.map(lambda leaf, index=index: leaf[index], rows) for index in places]
+    for start in range(0, n, size):
+        index = np.minimum(np.arange(start, start + size), n - 1)
+        yield jax.tree.map(lambda leaf, index=index: leaf[index], rows)
 
 
 def joined(parts: Sequence[Any], n: int) -> Any:

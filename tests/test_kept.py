@@ -145,3 +145,24 @@ def test_the_chain_read_from_the_cache_is_the_chain():
     fresh = Kept(search._evaluate_rows.__wrapped__)
     read = in_chunks(fresh, deployments, loads, specs.spread(setup.money, len(shapes)))
     assert equal(read, first.evaluations)
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 16, 17, 50])
+def test_rows_in_chunks_are_the_rows(n):
+    sizes, seen = (4, 16), set()
+
+    def run(x, tree):
+        seen.add(len(x))
+        return {"sum": x + tree[0]}
+
+    x = np.arange(n, dtype=float)
+    found = in_chunks(run, x, (10 * x,), sizes=sizes)
+    assert np.array_equal(found["sum"], 11 * x)
+    assert seen == {4 if n <= 4 else 16}
+
+
+def test_gathering_is_stacking():
+    shared = jnp.asarray(2.0)
+    trees = [{"same": shared, "own": jnp.asarray([i, i + 1.0])} for i in range(3)]
+    assert equal(specs.gather(trees), specs.stack(trees))
+    assert equal(specs.spread(trees[1], 3), specs.stack([trees[1]] * 3))

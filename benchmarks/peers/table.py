@@ -7,9 +7,9 @@ from typing import Any
 WIDTH = 100
 RATES = ("from_names", "prepared", "batched")
 HEAD = (
-    f"{'':<25}{'':>8}{'|error| of TPOT in %':>31}{'evaluations per second':>28}{'ours':>8}",
-    f"{'tool':<25}{'answers':>8}{'median':>7}{'90 %':>7}{'bias':>7}{'< bound':>10}"
-    f"{'by name':>9}{'prepared':>10}{'batched':>9}{'/ its':>8}",
+    f"{'':<23}{'':>8}{'|error| of TPOT in %':>31}{'evaluations per second':>30}{'ours':>8}",
+    f"{'tool':<23}{'answers':>8}{'median':>7}{'90 %':>7}{'bias':>7}{'< bound':>10}"
+    f"{'by name':>9}{'prepared':>11}{'batched':>10}{'/ its':>8}",
 )
 
 
@@ -24,13 +24,13 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", *HEAD, f"the {result['common']['n']:,} rows that all answer")
     for name, found in result["common"]["errors"].items():
         tool = tools[name]
-        yield f"{name:<25}{tool['answers']:>8,}{_errors(found)}{_speed(tool)}"
+        yield f"{name:<23}{tool['answers']:>8,}{_errors(found)}{_speed(tool)}"
     for name, own in result["answered_by"].items():
         part = own[result["largest_source"]]
         yield f"the {own['n']:,} rows that {name} answers"
-        yield from (f"{tool:<25}{'':>8}{_errors(found)}" for tool, found in own["errors"].items())
+        yield from (f"{tool:<23}{'':>8}{_errors(found)}" for tool, found in own["errors"].items())
         yield f"the {part['n']:,} of them from {result['largest_source']}"
-        yield from (f"{tool:<25}{'':>8}{_errors(found)}" for tool, found in part["errors"].items())
+        yield from (f"{tool:<23}{'':>8}{_errors(found)}" for tool, found in part["errors"].items())
     yield from _notes(result)
 
 
@@ -44,7 +44,7 @@ def _errors(found: Mapping[str, Any]) -> str:
 def _speed(tool: Mapping[str, Any]) -> str:
     cells = (_rounded(tool["per_s"].get(name)) for name in RATES)
     ratio = _rounded(tool["ours_per_its"])
-    return "".join(f"{cell:>{width}}" for cell, width in zip((*cells, ratio), (9, 10, 9, 8), strict=True))
+    return "".join(f"{cell:>{width}}" for cell, width in zip((*cells, ratio), (9, 11, 10, 8), strict=True))
 
 
 def _rounded(value: float | None) -> str:

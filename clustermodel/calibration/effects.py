@@ -110,9 +110,7 @@ def natural_row(links: Float[Array, "names ..."] | NDArray[np.float64]) -> Coeff
 
 def natural(links: NDArray[np.float64]) -> Coefficients:
     """Natural values of link-space values whose last axis runs over `NAMES`; leading axes stay."""
-    columns = np.moveaxis(
-        np.asarray(links, dtype=float), -1, 0
-    )  # cut by numpy: jax compiles it for every length
+    columns = np.moveaxis(np.asarray(links, dtype=float), -1, 0)  # jax would compile this for every length
     return jax.tree.map(jnp.asarray, natural_row(columns))
 
 

@@ -61,7 +61,7 @@ def target(catalog: Catalog, rows: pd.DataFrame, name: str) -> Target:
     """The rows among `rows` that have this target."""
     kind, column, scale, _ = TARGETS[name]
     mine = rows[(kernel(rows) == kind) & (rows[column] > 0)]
-    fixed = jax.device_put(chunks(arguments(catalog, mine, "globals", None), ROWS))
+    fixed = jax.device_put(list(chunks(arguments(catalog, mine, "globals", None), ROWS)))
     seconds = mine[column] * scale if scale > 0 else 1 / mine[column]
     many, both = _programs(name)
 
