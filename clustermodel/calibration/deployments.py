@@ -17,7 +17,7 @@ from clustermodel.calibration.effects import Calibration, Level, load_table, nat
 from clustermodel.catalog import Catalog, Entry
 from clustermodel.physics.deployment import Deployment, Formats, Layout
 from clustermodel.serving.load import Load
-from clustermodel.specs import Engine, Model, System
+from clustermodel.specs import Engine, Model, System, gather
 
 Spec = TypeVar("Spec", bound=eqx.Module)
 
@@ -172,4 +172,4 @@ def _distinct(keys: Sequence[Hashable], build: Callable[[Any], Spec]) -> Spec:
     position = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     specs = [build(key) for key in position]
     index = np.array([position[key] for key in keys])
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves])[index], *specs)
+    return jax.tree.map(lambda leaf: leaf[index], gather(specs))

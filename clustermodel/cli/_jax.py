@@ -8,9 +8,10 @@ from pathlib import Path
 _WORTH_KEEPING = 0.0  # s of compilation: a small one still takes ten times as long as reading it
 _FORGOTTEN = 90 * 86_400.0  # s: of versions gone by, or no longer asked for
 _FATAL = "3"
-"""The compiler's own lines that are shown, unless the user chose. What fails is raised as an error besides; and of what
-it compiled itself for many a processor it says, in a thousand characters a program, that it "could lead to SIGILL"
-[https://github.com/jax-ml/jax/issues/38445, jax 0.10.1]."""
+"""The least severe of the compiler's own lines that is shown, unless the user chose: what fails is raised besides.
+
+Of every program that it reads from its cache it warns on many processors, in a thousand characters, that it "could lead
+to SIGILL", though it was compiled on this one [https://github.com/jax-ml/jax/issues/38445, jax 0.10.1]."""
 
 
 def set_up_jax() -> None:

@@ -26,7 +26,8 @@ from clustermodel.sweep.space import Numbers, Space
 _AXIS = "tiles"
 _TILES = 64  # at most, in one call to an accelerator: between two calls a sweep can be stopped and says how far it is
 
-_PARTS = 8
+_VECTOR = 8  # float64 in 512 bits
+_FEW = 128  # loads up to which a few more would be work that counts
 
 Told = Callable[[int, int], None]
 
@@ -47,20 +48,24 @@ class Tiling:
 
 
 def tiling(extent: tuple[int, int, int], points: int) -> Tiling:
-    """Tiles of about `points` points, at least one load with all its prices; those at the edges may overlap."""
+    """Tiles of at most `points` points, but of at least one load with all its prices; those at the edges may overlap.
+
+    Many loads are cut into multiples of eight, the numbers in the longest vector of a processor: over an odd number of
+    them a tile takes up to half as long again (jax 0.10.1).
+    """
     replicas, loads, prices = extent
-    wide = min(loads, max(1, points // prices))
+    wide = min(_rounded_up(loads), _rounded_down(max(1, points // prices)))
     high = min(replicas, max(1, points // (wide * prices)))
     rows, columns = math.ceil(replicas / high), math.ceil(loads / wide)
-    return Tiling(math.ceil(replicas / rows), _divisible(math.ceil(loads / columns)), rows, columns)
+    return Tiling(math.ceil(replicas / rows), _rounded_up(math.ceil(loads / columns)), rows, columns)
 
 
-def _divisible(loads: int) -> int:
-    """A few more loads where they hardly count: over an odd number of them a processor takes up to half as long again.
+def _rounded_down(loads: int) -> int:
+    return loads - loads % _VECTOR if loads > _FEW else loads
 
-    The compiler cuts a loop into like parts for cores and for their vectors (jax 0.10.1).
-    """
-    return math.ceil(loads / _PARTS) * _PARTS if loads > 16 * _PARTS else loads
+
+def _rounded_up(loads: int) -> int:
+    return loads + -loads % _VECTOR if loads > _FEW else loads
 
 
 def sweep(
