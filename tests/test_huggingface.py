@@ -244,6 +244,11 @@ def test_every_mistake_is_said_at_once(model):
         ({"kv_lora_rank": 512}, "qk_nope_head_dim: missing"),
         ({"quantization_config": "fp8"}, "quantization_config: expected a table"),
         ({"compress_ratios": ["a"]}, "compress_ratios: expected tokens per cache entry"),
+        ({"compress_ratios": [10**400]}, "compress_ratios: expected tokens per cache entry"),
+        (
+            {"sparse_attention_config": {"sparse_topk_blocks": 1, "sparse_attention_freq": [10**400]}},
+            "sparse_attention_freq: expected 0 or 1 for every layer",
+        ),
         ({"hidden_size": 1e200, "vocab_size": 1e200}, "too large to be a model"),
         ({"text_config": None, "vocab_size": ...}, "vocab_size: missing"),
     ],

@@ -45,7 +45,7 @@ class Config:
                 others = f" (or {', '.join(names[1:])})" if names[1:] else ""
                 self.problems.append(f"{name}{others}: missing; expected a number")
             return least if default is None else default
-        number = _finite(value)
+        number = finite(value)
         if math.isnan(number):
             self.problems.append(f"{name}: expected a number, got {value!r:.40}")
             return least
@@ -91,7 +91,7 @@ class Config:
         return isinstance(self._facts.get(name), list)
 
 
-def _finite(value: Any) -> float:
+def finite(value: Any) -> float:
     """A finite float, or NaN for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan

@@ -1,10 +1,11 @@
 """What the layers of a Hugging Face config.json are: full, sliding or recurrent, and their attention's shape."""
 
 import dataclasses
+import math
 from collections import Counter
 from typing import Any
 
-from clustermodel.catalog._hf_config import Config
+from clustermodel.catalog._hf_config import Config, finite
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
@@ -173,8 +174,8 @@ def _own_full(config: Config) -> dict[str, Any]:
 
 
 def _compression(config: Config, ratios: list[Any]) -> dict[str, Any]:
-    counted = Counter(float(ratio) if isinstance(ratio, int | float) else -1.0 for ratio in ratios)
-    if min(counted) < 0:
+    counted = Counter(map(finite, ratios))
+    if not all(ratio >= 0 for ratio in counted):  # nor is NaN
         config.problems.append("compress_ratios: expected tokens per cache entry")
         return {}
     rows = [[layers, ratio, ratio == _INDEXED_RATIO] for ratio, layers in sorted(counted.items())]
@@ -193,7 +194,9 @@ def _index(config: Config, compressed: bool) -> tuple[float, dict[str, float]]:
             "index_bytes": dim * _WIDE_KEY,
         }
         if scheduled := [each for each in blocks.rows("sparse_attention_freq") if isinstance(each, int)]:
-            shape["index_layers"] = float(sum(scheduled))
+            shape["index_layers"] = finite(sum(scheduled))
+            if math.isnan(shape["index_layers"]):
+                blocks.problems.append("sparse_attention_freq: expected 0 or 1 for every layer")
         return blocks.number("sparse_topk_blocks") * blocks.number("sparse_block_size"), shape
     if not config.has("index_topk"):
         return 0.0, {}
