@@ -12,7 +12,7 @@ import importlib.util
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -49,18 +49,27 @@ class Kept(Generic[R]):
 
     Under a transformation (`jax.grad`, `jax.vmap`, another `jax.jit`) and for arrays spread over several devices it
     is the jitted function itself. What the function reads besides its arguments is named in `constants`: equal ones
-    must have equal words.
+    must have equal words. `compiler_options` are those of `jax.jit`; inside another program its own hold.
     """
 
-    def __init__(self, function: Callable[..., R], *constants: Hashable):
+    def __init__(
+        self,
+        function: Callable[..., R],
+        *constants: Hashable,
+        compiler_options: Mapping[str, str | bool] | None = None,
+    ):
         functools.update_wrapper(self, function)
         self._name = f"{function.__module__}.{function.__qualname__} {constants}"
-        self.jitted, self._kept = jax.jit(function), jax.jit(self._looked_up)
+        outermost = functools.partial(jax.jit, compiler_options=dict(compiler_options or {}))
+        self.jitted, self._alone, self._kept = jax.jit(function), outermost(function), outermost(self._looked_up)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """The function's value."""
-        traced = _folder() is None or any(map(_is_elsewhere, jax.tree.leaves((args, kwargs))))
-        return (self.jitted if traced else self._kept)(*args, **kwargs)
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            return self.jitted(*args, **kwargs)
+        traced = _folder() is None or any(map(_is_spread, leaves))
+        return (self._alone if traced else self._kept)(*args, **kwargs)
 
     def _looked_up(self, *args: Any, **kwargs: Any) -> R:
         """What `jax.jit` traces: the kept program, not the function."""
@@ -112,9 +121,7 @@ def joined(parts: Sequence[Any], n: int) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *parts)
 
 
-def _is_elsewhere(leaf: Any) -> bool:
-    if isinstance(leaf, Tracer):
-        return True
+def _is_spread(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
 
 

@@ -1,5 +1,6 @@
 """What this machine can do at the best: bytes and elementwise operations per second, measured in the same run."""
 
+import functools
 import os
 import platform
 import time
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from clustermodel.chain.bulk import compiler_options
 
 _ELEMENTS = 1 << 24
 _IN_CACHE = 1 << 18  # elements of a processor's array of which no traffic with memory is left
@@ -38,9 +41,10 @@ def measured_rates(dtype: Any = float) -> Rates:
     """Copy bandwidth of one large array, and the rate of multiply-adds that read and write next to nothing."""
     x = jnp.linspace(0.0, 1.0, _ELEMENTS, dtype=dtype)
     few = x[:_IN_CACHE] if jax.default_backend() == "cpu" else x
-    copy = jax.jit(lambda a: a + 1)
+    alone = functools.partial(jax.jit, compiler_options=compiler_options())
+    copy = alone(lambda a: a + 1)
 
-    @jax.jit
+    @alone
     def products(a: jax.Array) -> jax.Array:
         chains = [a + i for i in range(_CHAINS)]
         for _ in range(_LENGTH):

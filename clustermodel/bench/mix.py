@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from clustermodel.bench.machine import seconds
+from clustermodel.chain.bulk import compiler_options
 
 Mix = Mapping[str, int]
 
@@ -127,7 +128,7 @@ def chained(kinds: Sequence[str], lanes: int) -> Callable[[Array, Array], Array]
 
 def _seconds(kinds: Sequence[str], lanes: int, n: int, dtype: Any) -> float:
     x, one = jnp.linspace(1.0, 2.0, n, dtype=dtype), jnp.ones((), dtype)
-    compiled = jax.jit(chained(kinds, lanes)).lower(x, one).compile()
+    compiled = jax.jit(chained(kinds, lanes)).lower(x, one).compile(compiler_options())
     return seconds(lambda: compiled(x, one), _RUNS)
 
 

@@ -23,7 +23,7 @@ from clustermodel._types import Scalar
 from clustermodel.bench import mix
 from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
 from clustermodel.catalog import Catalog
-from clustermodel.chain.bulk import DTYPES, at_a_time, cast, check_dtype, numbers
+from clustermodel.chain.bulk import DTYPES, at_a_time, cast, check_dtype, compiler_options, numbers
 from clustermodel.chain.evaluate import Money, evaluate
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import set_up
@@ -191,7 +191,8 @@ def _case(kind: str, parts: Parts, n: int, rates: Rates, same: float) -> dict[st
     blocks, block = _blocks(n)
     with _nothing_kept():
         start = time.perf_counter()
-        compiled = jax.jit(_in_blocks(chain(*parts), block)).lower(inputs, blocks[0]).compile()
+        run = jax.jit(_in_blocks(chain(*parts), block), compiler_options=compiler_options())
+        compiled = run.lower(inputs, blocks[0]).compile()
         compile_s = time.perf_counter() - start
     per_s = n / seconds(lambda: [compiled(inputs, first) for first in blocks])
     work = _work(compiled, block, inputs.isl.dtype.itemsize)

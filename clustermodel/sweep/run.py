@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError
-from clustermodel.chain.bulk import at_a_time
+from clustermodel.chain.bulk import at_a_time, compiler_options
 from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
 from clustermodel.sweep.reduce import Best, merged, nothing, reduced
@@ -133,10 +133,11 @@ def _step(mesh: Mesh, cut: Tiling, tiles: int) -> Any:
         return jax.tree.map(lambda leaf: leaf[None], kept)
 
     if mesh.size == 1:
-        return Kept(on_one, cut, tiles)
+        return Kept(on_one, cut, tiles, compiler_options=compiler_options())
     one, all_ = PartitionSpec(), PartitionSpec(_AXIS)
     specs = (all_, one, one, one, one)
-    return jax.jit(jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=all_, check_vma=False))
+    on_all = jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=all_, check_vma=False)
+    return jax.jit(on_all, compiler_options=compiler_options())
 
 
 def _tile(space: Space, cut: Tiling, group: Array, limits: Array, tile: Array) -> Best:
