@@ -24,7 +24,10 @@ from record import options, record  # noqa: E402
 from clustermodel.catalog import load_catalog  # noqa: E402
 from clustermodel.chain import Question  # noqa: E402
 from clustermodel.chain.bulk import DTYPES, cast, numbers  # noqa: E402
+from clustermodel.process import set_flags  # noqa: E402
 from clustermodel.sweep import Axes, Space, space, sweep  # noqa: E402
+
+set_flags()
 
 MODELS = {"dense": "llama-3.1-70b", "moe": "deepseek-v3"}
 SYSTEMS = ("hgx-h200", "hgx-b200")

@@ -24,6 +24,8 @@ jax.config.update("jax_enable_x64", True)
 
 from record import device_slug, options, record  # noqa: E402
 
+from clustermodel.process import keep_memory, set_flags  # noqa: E402
+
 Answer = dict[str, Any]
 
 
@@ -155,6 +157,9 @@ class Outcome(NamedTuple):
 
 def one(part: str, quick: bool, folder: Path) -> str:
     """Run a part in this process and write it; its line."""
+    if part != "dispatch":  # as the commands do
+        set_flags()
+    keep_memory()
     answer = PARTS[part].run(quick, folder)
     record(answer, part, folder)
     return PARTS[part].line(answer)

@@ -61,7 +61,8 @@ class Kept(Generic[R]):
         functools.update_wrapper(self, function)
         self._name = f"{function.__module__}.{function.__qualname__} {constants}"
         outermost = functools.partial(jax.jit, compiler_options=dict(compiler_options or {}))
-        self.jitted, self._alone, self._kept = jax.jit(function), outermost(function), outermost(self._looked_up)
+        self.jitted = jax.jit(function)
+        self._alone, self._kept = outermost(function), outermost(self._looked_up)
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """The function's value."""

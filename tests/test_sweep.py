@@ -138,12 +138,13 @@ def test_how_a_space_is_cut_does_not_matter(points, best):
     np.testing.assert_array_equal(found.index, best.index)
 
 
-@given(st.tuples(*[st.integers(1, 300)] * 3), st.integers(1, 10**5))
-def test_tiles_cover_the_space_and_are_no_larger_than_asked(extent, points):
-    cut = tiling(extent, points)
+@given(st.tuples(*[st.integers(1, 300)] * 3), st.integers(1, 10**5), st.integers(1, 10**4))
+def test_tiles_cover_the_space_and_are_no_larger_than_asked(extent, points, pairs):
+    cut = tiling(extent, points, pairs)
     assert cut.rows * cut.replicas >= extent[0]
     assert cut.columns * cut.loads >= extent[1]
     assert cut.replicas * cut.loads * extent[2] <= max(points, extent[2])
+    assert cut.replicas * cut.loads <= pairs
     assert cut.loads % 8 == 0 or cut.loads <= 128
     assert cut.count <= extent[0] * extent[1]
 

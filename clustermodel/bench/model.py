@@ -23,7 +23,7 @@ from clustermodel._types import Scalar
 from clustermodel.bench import mix
 from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
 from clustermodel.catalog import Catalog
-from clustermodel.chain.bulk import DTYPES, at_a_time, cast, check_dtype, compiler_options, numbers
+from clustermodel.chain.bulk import DTYPES, VECTOR, at_a_time, cast, check_dtype, compiler_options, numbers
 from clustermodel.chain.evaluate import Money, evaluate
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import set_up
@@ -194,7 +194,7 @@ def _case(kind: str, parts: Parts, n: int, rates: Rates, same: float) -> dict[st
         run = jax.jit(_in_blocks(chain(*parts), block), compiler_options=compiler_options())
         compiled = run.lower(inputs, blocks[0]).compile()
         compile_s = time.perf_counter() - start
-    per_s = n / seconds(lambda: [compiled(inputs, first) for first in blocks])
+    per_s = n / seconds(lambda: _one_by_one(compiled, inputs, blocks))
     work = _work(compiled, block, inputs.isl.dtype.itemsize)
     limit = min(rates.flops_per_s / work["flops"], rates.bytes_per_s / work["bytes_least"])
     return {
@@ -210,10 +210,16 @@ def _case(kind: str, parts: Parts, n: int, rates: Rates, same: float) -> dict[st
     }
 
 
+def _one_by_one(run: Callable[..., Outputs], inputs: Varied, blocks: Sequence[jax.Array]) -> None:
+    """Compute all blocks; the results of one are gone when the next one is computed, as in a sweep."""
+    for first in blocks:
+        jax.block_until_ready(run(inputs, first))
+
+
 def _blocks(n: int) -> tuple[list[jax.Array], int]:
-    """Where each block starts, and how long all of them are; the last one may start a little earlier."""
+    """Where each block starts, and how many vectors long all of them are; the last one may start a little earlier."""
     count = -(-n // at_a_time())
-    block = -(-n // count)
+    block = min(-(-n // (count * VECTOR)) * VECTOR, n)
     return [jnp.asarray(min(i * block, n - block)) for i in range(count)], block
 
 

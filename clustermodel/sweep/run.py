@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError
-from clustermodel.chain.bulk import at_a_time, compiler_options
+from clustermodel.chain.bulk import VECTOR, at_a_time, compiler_options
 from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
 from clustermodel.sweep.reduce import Best, merged, nothing, reduced
@@ -25,8 +25,7 @@ from clustermodel.sweep.space import Numbers, Space
 
 _AXIS = "tiles"
 _TILES = 64  # at most, in one call to an accelerator: between two calls a sweep can be stopped and says how far it is
-
-_VECTOR = 8  # float64 in 512 bits
+_PRICES = 32  # points in a tile, at most, for each replica and load that a program takes at a time
 _FEW = 128  # loads up to which a few more would be work that counts
 
 Told = Callable[[int, int], None]
@@ -47,25 +46,25 @@ class Tiling:
         return self.rows * self.columns
 
 
-def tiling(extent: tuple[int, int, int], points: int) -> Tiling:
-    """Tiles of at most `points` points, but of at least one load with all its prices; those at the edges may overlap.
+def tiling(extent: tuple[int, int, int], points: int, most: int) -> Tiling:
+    """Tiles of at most `points` points and `most` pairs of replica and load, but of at least one pair with all prices.
 
-    Many loads are cut into multiples of eight, the numbers in the longest vector of a processor: over an odd number of
-    them a tile takes up to half as long again (jax 0.10.1).
+    Those at the edges may overlap. Many loads are cut into whole vectors.
     """
     replicas, loads, prices = extent
-    wide = min(_rounded_up(loads), _rounded_down(max(1, points // prices)))
-    high = min(replicas, max(1, points // (wide * prices)))
+    pairs = max(1, min(points // prices, most))
+    wide = min(_rounded_up(loads), _rounded_down(pairs))
+    high = min(replicas, max(1, pairs // wide))
     rows, columns = math.ceil(replicas / high), math.ceil(loads / wide)
     return Tiling(math.ceil(replicas / rows), _rounded_up(math.ceil(loads / columns)), rows, columns)
 
 
 def _rounded_down(loads: int) -> int:
-    return loads - loads % _VECTOR if loads > _FEW else loads
+    return loads - loads % VECTOR if loads > _FEW else loads
 
 
 def _rounded_up(loads: int) -> int:
-    return loads + -loads % _VECTOR if loads > _FEW else loads
+    return loads + -loads % VECTOR if loads > _FEW else loads
 
 
 def sweep(
@@ -79,12 +78,12 @@ def sweep(
     """The best points of a space that fit and keep both limits (s).
 
     Runs on all local accelerators, and on those of every host once `jax.distributed.initialize()` was called on
-    each; every host then returns the same. Memory is that of one tile of `chunk` points per accelerator, whatever
-    the size. `told(done, size)` is called as points are finished, on this host's share.
+    each; every host then returns the same. Memory is that of one tile of at most `chunk` points per accelerator,
+    whatever the size. `told(done, size)` is called as points are finished, on this host's share.
     """
     _refuse_short_integers(space.size)
     mesh = Mesh(np.array(jax.local_devices()), (_AXIS,))
-    cut = tiling(space.extent, chunk or at_a_time())
+    cut = tiling(space.extent, chunk or _PRICES * at_a_time(), at_a_time())
     start, end = _share(cut.count, jax.process_index(), jax.process_count())
     tiles = 1 if jax.default_backend() == "cpu" else min(_TILES, math.ceil((end - start) / mesh.size))
     step, wave = _step(mesh, cut, tiles), tiles * mesh.size

@@ -1,0 +1,62 @@
+"""What a process asks of its surroundings: flags beside those of the user, and programs of fewer loops."""
+
+import os
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from clustermodel.bench.model import CASES, Outputs, chain, draws
+from clustermodel.catalog import load_catalog
+from clustermodel.chain import Question
+from clustermodel.chain.bulk import compiler_options
+from clustermodel.chain.setup import set_up
+from clustermodel.physics.deployment import Layout
+from clustermodel.process import set_flags
+
+FUSED = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
+N = 17_000  # rows; several threads share them
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ({}, FUSED),
+    ({"XLA_FLAGS": "--xla_dump_to=x"}, f"--xla_dump_to=x {FUSED}"),
+    ({"XLA_FLAGS": FUSED}, FUSED),
+    ({"XLA_FLAGS": "--xla_backend_extra_options=xla_other"}, "--xla_backend_extra_options=xla_other"),
+])  # fmt: skip
+def test_flags_are_added_to_those_of_the_user_once(before, after):
+    set_flags(before)
+    assert before == {"XLA_FLAGS": after}
+
+
+def programs(kind):
+    setup = set_up(load_catalog(), Question("hgx-h200", CASES[kind], precision="fp8"))
+    one = chain(setup.deployment(Layout(*jnp.ones((4, 1))[:, 0])), setup.load(jnp.ones(())), setup.money)
+    return jax.jit(jax.vmap(one), compiler_options=compiler_options()), draws(N)
+
+
+def loops(program, inputs):
+    whole = program.lower(inputs).compile().as_text()
+    return len(re.findall(r" fusion\(", whole[whole.index("ENTRY") :]))
+
+
+if __name__ == "__main__":  # a process whose compiler was asked for nothing
+    jax.config.update("jax_enable_x64", True)
+    program, inputs = programs(sys.argv[1])
+    np.savez(sys.argv[2], loops=loops(program, inputs), **program(inputs)._asdict())
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="of processors")
+@pytest.mark.parametrize("kind", CASES)
+def test_the_flags_make_fewer_loops_of_the_same_answers(kind, tmp_path):
+    without = dict(os.environ, XLA_FLAGS=os.environ["XLA_FLAGS"].replace(FUSED, ""))
+    subprocess.run([sys.executable, __file__, kind, tmp_path / "plain.npz"], env=without, check=True)
+    plain, (program, inputs) = np.load(tmp_path / "plain.npz"), programs(kind)
+    assert loops(program, inputs) < 0.7 * plain["loops"]
+    found = program(inputs)
+    for name in Outputs._fields:
+        np.testing.assert_allclose(getattr(found, name), plain[name], rtol=1e-10, err_msg=name)
