@@ -26,7 +26,6 @@ from clustermodel.bench.operations import operations  # noqa: E402
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, summary, uniforms  # noqa: E402
 from clustermodel.economics.outcome import PathModel, certain  # noqa: E402
 from clustermodel.economics.world import World  # noqa: E402
-from clustermodel.process import set_flags  # noqa: E402
 from clustermodel.scenarios import (  # noqa: E402
     Contract,
     Credit,
@@ -39,8 +38,6 @@ from clustermodel.scenarios import (  # noqa: E402
 )
 from clustermodel.specs import stack  # noqa: E402
 from clustermodel.units import SECONDS_PER_YEAR  # noqa: E402
-
-set_flags()
 
 OBLIGORS, MONTHS = 10, 120
 PATHS, QUICK = 1 << 20, 1 << 17

@@ -24,7 +24,7 @@ jax.config.update("jax_enable_x64", True)
 
 from record import device_slug, options, record  # noqa: E402
 
-from clustermodel.process import keep_memory, set_flags  # noqa: E402
+from clustermodel.process import set_flags  # noqa: E402
 
 Answer = dict[str, Any]
 
@@ -144,6 +144,8 @@ PARTS = {
     "risk": Part(risk, 600, _rates_line("paths_per_s", " paths/s")),
     "dispatch": Part(dispatch, 600, _rates_line("dispatches_per_s", "/s")),
 }
+FUSED = ("model", "model-float32", "sweep")
+"""Parts that are compiled with the flags of `process.set_flags`, as the commands that compute the same."""
 
 
 class Outcome(NamedTuple):
@@ -157,9 +159,8 @@ class Outcome(NamedTuple):
 
 def one(part: str, quick: bool, folder: Path) -> str:
     """Run a part in this process and write it; its line."""
-    if part != "dispatch":  # as the commands do
+    if part in FUSED:
         set_flags()
-    keep_memory()
     answer = PARTS[part].run(quick, folder)
     record(answer, part, folder)
     return PARTS[part].line(answer)

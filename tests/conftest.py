@@ -10,11 +10,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import effort
 
-from clustermodel.process import set_flags
-
 for name, value in effort.LITTLE.items():
     os.environ.setdefault(name, value)
-set_flags()
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -1,12 +1,10 @@
 """How hard the compiler tries: little in tests, most of whose time is compilation, and fully for users.
 
 `agreement.py` compares programs made both ways, and `XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 pytest` tests the
-second. Either way with the flags that commands set.
+second.
 """
 
 import importlib.metadata
-
-from clustermodel.process import set_flags
 
 FULL = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
 LITTLE = {
@@ -15,8 +13,6 @@ LITTLE = {
     if importlib.metadata.version("jax").startswith("0.10.")
     else "",
 }
-for each in (FULL, LITTLE):
-    set_flags(each)
 
 
 def other(environment):

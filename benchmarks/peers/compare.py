@@ -28,9 +28,6 @@ from environment import HERE, PEERS, Pinned, asked, environment, say  # noqa: E4
 from clustermodel.bench.machine import machine  # noqa: E402
 from clustermodel.calibration.cross_validation import stored  # noqa: E402
 from clustermodel.catalog import Catalog, load_catalog  # noqa: E402
-from clustermodel.process import set_flags  # noqa: E402
-
-set_flags()
 
 RESULTS = HERE.parent / "results"
 BUDGET = 10.0  # seconds of counting evaluations, for each tool and way of asking

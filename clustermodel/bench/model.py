@@ -28,6 +28,7 @@ from clustermodel.chain.evaluate import Money, evaluate
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import set_up
 from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.process import keep_memory
 from clustermodel.serving.load import Load
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -119,12 +120,13 @@ def chain(deployment: Deployment, load: Load, money: Money) -> Callable[[Varied]
 
 
 def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTYPES[0]) -> dict[str, Any]:
-    """Evaluate every case at every size; compile time apart, results waited for.
+    """Evaluate every case at every size; compile time apart, results waited for, memory kept between calls.
 
     Raises:
         ConfigError: `dtype` is none of `DTYPES`.
     """
     check_dtype(dtype)
+    keep_memory()
     subjects = {kind: _subject(catalog, model) for kind, model in CASES.items()}
     errors = {kind: _errors(parts) for kind, parts in subjects.items()} if dtype == "float32" else {}
     with numbers(dtype):

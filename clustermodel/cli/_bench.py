@@ -60,7 +60,7 @@ def serve(ask: Ask) -> Answer:
 
 
 @app.command()
-@command(_SIZES, _DTYPE)
+@command(_SIZES, _DTYPE, fused=True)
 def model(ask: Ask) -> Answer:
     """Evaluations of the whole chain per second, for a dense and a mixture-of-experts model.
 

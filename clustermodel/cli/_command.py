@@ -79,14 +79,14 @@ class Ask:
 
 
 def command(
-    *options: Asked, detail: str = "", forms: Sequence[str] = FORMATS, fused: bool = True
+    *options: Asked, detail: str = "", forms: Sequence[str] = FORMATS, fused: bool = False
 ) -> Callable[[Callable[[Ask], Answer]], Callable[..., None]]:
     """Make a typer command of a function from `Ask` to an answer.
 
     The command takes `options` and the shared ones, computes in float64, and writes the answer in the form
     and to the place that the user chose, all of it or nothing. `detail` names a long list in the answer that
     goes to `--out` alone, while the rest goes to standard output. `forms` are those that the answer comes in,
-    the usual one first. `fused`: computed with the compiler's flags for the chain.
+    the usual one first. `fused`: compiled with the flags of `process.set_flags`.
     """
 
     def decorate(answer: Callable[[Ask], Answer]) -> Callable[..., None]:

@@ -68,10 +68,7 @@ _CHANGES = ("budget", "power", "omega", "alpha", "relaxed", "power_basis")
 _EFFORT = {"mip_gap": "gap", "time_limit": "seconds", "method": "method", "oracle": "oracle"}
 
 
-@command(
-    *(_PROBLEM, _LIST, _COLUMNS, *_ASKED, *_EFFORTS, *_BEYOND, _SAVE),
-    fused=False,  # the interior point takes up to three times as long then (120 dispatches, 2 cores, jax 0.10.1)
-)
+@command(_PROBLEM, _LIST, _COLUMNS, *_ASKED, *_EFFORTS, *_BEYOND, _SAVE)
 def fleet(ask: Ask) -> Answer:
     """Which systems to buy, when and where, with proven bounds and what one more of every limit is worth.
 

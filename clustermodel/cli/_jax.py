@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from clustermodel.process import keep_memory, set_flags
+from clustermodel.process import set_flags
 
 _WORTH_KEEPING = 0.0  # s of compilation: a small one still takes ten times as long as reading it
 _FORGOTTEN = 90 * 86_400.0  # s: of versions gone by, or no longer asked for
@@ -16,15 +16,14 @@ Of every program that it reads from its cache it warns on many processors, in a 
 to SIGILL", though it was compiled on this one [https://github.com/jax-ml/jax/issues/38445, jax 0.10.1]."""
 
 
-def set_up_jax(fused: bool = True) -> None:
+def set_up_jax(fused: bool = False) -> None:
     """Compute in float64; keep what is compiled in the user's cache, or where jax was told to by its own settings.
 
-    `fused`: with the compiler's flags for the chain.
+    `fused`: with the flags of `process.set_flags`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _FATAL)  # read when jax is imported
     if fused:
         set_flags()
-    keep_memory()
     import jax
 
     jax.config.update("jax_enable_x64", True)

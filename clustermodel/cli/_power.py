@@ -4,7 +4,7 @@ from clustermodel.cli._command import Answer, Ask, command
 from clustermodel.cli._options import QUESTION, SYSTEM
 
 
-@command(SYSTEM, *QUESTION)
+@command(SYSTEM, *QUESTION, fused=True)
 def power(ask: Ask) -> Answer:
     """Watts by phase and level, joules per token, tokens per megawatt, and what a power cap would do.
 

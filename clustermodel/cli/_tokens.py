@@ -6,7 +6,7 @@ from clustermodel.cli._command import Answer, Ask, command
 from clustermodel.cli._options import APIS, AXES, DTYPE, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
 
 
-@command(SYSTEM, *QUESTION)
+@command(SYSTEM, *QUESTION, fused=True)
 def cost(ask: Ask) -> Answer:
     """Cost per million tokens of a model on a system, what limits it, and where time and money go.
 
@@ -19,7 +19,7 @@ def cost(ask: Ask) -> Answer:
     return answer
 
 
-@command(SYSTEMS, APIS, *QUESTION)
+@command(SYSTEMS, APIS, *QUESTION, fused=True)
 def compare(ask: Ask) -> Answer:
     """Cost per million tokens of a model on several systems, the cheapest first; --apis: own, rent or call?
 
@@ -34,7 +34,7 @@ def compare(ask: Ask) -> Answer:
     return answer
 
 
-@command(SYSTEMS, EXHAUSTIVE, *AXES, POINTS, DTYPE, *QUESTION)
+@command(SYSTEMS, EXHAUSTIVE, *AXES, POINTS, DTYPE, *QUESTION, fused=True)
 def frontier(ask: Ask) -> Answer:
     """Cost and throughput against the speed that one user sees, for each system; --exhaustive over many axes at once.
 
