@@ -127,14 +127,13 @@ def sweep() -> Iterator[Case]:
     """One tile of `frontier --exhaustive`, added to what was kept before."""
     import bench_sweep
 
-    from clustermodel.chain.bulk import at_a_time
     from clustermodel.sweep import run
     from clustermodel.sweep.reduce import nothing
 
     for kind, model in bench_sweep.MODELS.items():
         for words, prices in bench_sweep.PRICES.items():
             points = bench_sweep.points(model, bench_sweep.LENGTHS, prices)
-            cut = run.tiling(points.extent, at_a_time())
+            cut = run.tiling(points.extent)
             one = lambda best, points, asked, tile, cut=cut: run.merged(
                 best, run._tile(points, cut, *asked, tile)
             )

@@ -46,11 +46,14 @@ class Tiling:
         return self.rows * self.columns
 
 
-def tiling(extent: tuple[int, int, int], points: int, most: int) -> Tiling:
+def tiling(extent: tuple[int, int, int], points: int | None = None, most: int | None = None) -> Tiling:
     """Tiles of at most `points` points and `most` pairs of replica and load, but of at least one pair with all prices.
 
-    Those at the edges may overlap. Many loads are cut into whole vectors.
+    By default what the program here takes at a time. Tiles at the edges may overlap. Many loads are cut into whole
+    vectors.
     """
+    most = most or at_a_time()
+    points = points or _PRICES * most
     replicas, loads, prices = extent
     pairs = max(1, min(points // prices, most))
     wide = min(_rounded_up(loads), _rounded_down(pairs))
@@ -83,7 +86,7 @@ def sweep(
     """
     _refuse_short_integers(space.size)
     mesh = Mesh(np.array(jax.local_devices()), (_AXIS,))
-    cut = tiling(space.extent, chunk or _PRICES * at_a_time(), at_a_time())
+    cut = tiling(space.extent, chunk)
     start, end = _share(cut.count, jax.process_index(), jax.process_count())
     tiles = 1 if jax.default_backend() == "cpu" else min(_TILES, math.ceil((end - start) / mesh.size))
     step, wave = _step(mesh, cut, tiles), tiles * mesh.size
