@@ -43,10 +43,8 @@ def loops(program, inputs):
     return len(re.findall(r" fusion\(", whole[whole.index("ENTRY") :]))
 
 
-if (
-    __name__ == "__main__"
-):  # another process, for what its compiler was asked for holds from its first program on
-    set_flags()
+if __name__ == "__main__":
+    set_flags()  # in a process of its own: its compiler reads them once
     jax.config.update("jax_enable_x64", True)
     program, inputs = programs(sys.argv[1])
     np.savez(sys.argv[2], loops=loops(program, inputs), **program(inputs)._asdict())
