@@ -28,6 +28,10 @@ from environment import HERE, PEERS, Pinned, asked, environment, say  # noqa: E4
 from clustermodel.bench.machine import machine  # noqa: E402
 from clustermodel.calibration.cross_validation import stored  # noqa: E402
 from clustermodel.catalog import Catalog, load_catalog  # noqa: E402
+from clustermodel.process import keep_memory, set_flags  # noqa: E402
+
+set_flags()
+keep_memory()
 
 RESULTS = HERE.parent / "results"
 BUDGET = 10.0  # seconds of counting evaluations, for each tool and way of asking

@@ -14,13 +14,11 @@ from clustermodel.calibration.predict import arguments, predict, serve
 from clustermodel.calibration.scores import comparisons
 from clustermodel.calibration.validate import seen
 from clustermodel.catalog import Catalog
+from clustermodel.chain.bulk import at_a_time, compiler_options
 
 METRIC = "tpot_ms"
 EFFECTS = {"clustermodel": "full", "clustermodel, globals": "globals"}
 """Name of the tool in the table -> `--effects` of `validate`."""
-
-MANY = 65_536  # points of a batched call: the rows over and over
-IN_CACHE = 8_192  # of which so many at a time, as in `bench model`
 
 
 def predictions(catalog: Catalog, rows: pd.DataFrame) -> pd.DataFrame:
@@ -61,11 +59,11 @@ def _one_by_one(stacked: tuple, n: int) -> list[Callable[[], Any]]:
 
 
 def _batched(stacked: tuple, n: int) -> float:
-    """Points per second of a compiled call over the rows again and again."""
-    index = np.arange(MANY) % n
+    """Points per second of a compiled call over the rows again and again, as many of them as `bench model` takes."""
+    index = np.arange(at_a_time()) % n
     many = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[index], stacked))
-    run = jax.jit(lambda rows: jax.lax.map(lambda row: serve(*row), rows, batch_size=IN_CACHE))
-    return MANY / seconds(lambda: run(many))
+    run = jax.jit(jax.vmap(serve), compiler_options=compiler_options())
+    return index.size / seconds(lambda: run(*many))
 
 
 def version() -> str:
