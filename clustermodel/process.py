@@ -16,9 +16,9 @@ def set_flags(environment: MutableMapping[str, str] = os.environ) -> None:
     """Compile for processors into loops that write several arrays each; to be called before jax computes anything.
 
     Otherwise what several loops need is computed again in each of them: for the whole chain twice the operations in 81
-    loops instead of 48, which takes half as long again to run and a fifth to compile. Not for everything: Jacobians of
-    the fits compile for ten times as long, and an interior point may run three times as long (jax 0.10.1). Flags that
-    were set before stay; where options of this kind are among them, nothing is added.
+    loops instead of 48, which takes half as long again to run and a fifth longer to compile. Not for everything: with
+    it Jacobians of the fits compile for ten times as long, and an interior point may run three times as long (jax
+    0.10.1). Flags that were set before stay; where options of this kind are among them, nothing is added.
     """
     before = environment.get("XLA_FLAGS", "")
     if _OPTIONS not in before:

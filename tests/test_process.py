@@ -1,5 +1,7 @@
 """What a process asks of its surroundings: flags beside those of the user, and programs of fewer loops."""
 
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from clustermodel.catalog import load_catalog
 from clustermodel.chain import Question
 from clustermodel.chain.bulk import compiler_options
 from clustermodel.chain.setup import set_up
+from clustermodel.cli._jax import set_up_jax
 from clustermodel.physics.deployment import Layout
 from clustermodel.process import set_flags
 
@@ -30,6 +33,34 @@ N = 17_000  # rows; several threads share them
 def test_flags_are_added_to_those_of_the_user_once(before, after):
     set_flags(before)
     assert before == {"XLA_FLAGS": after}
+
+
+def test_a_process_that_has_jax_keeps_its_flags(monkeypatch):
+    """Its compiler has read them, and what it compiles would be kept as if it were made with others."""
+    monkeypatch.setenv("XLA_FLAGS", "")
+    set_up_jax(fused=True)
+    assert os.environ["XLA_FLAGS"] == ""
+
+
+PAGES = """
+import resource, sys
+import numpy as np
+from clustermodel.process import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+for _ in range(3):  # the first two fill the heap
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(100_000_000, np.int8)[::4096] = 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+def test_kept_memory_is_not_paged_in_again():
+    """An array larger than glibc ever keeps by itself."""
+    run = lambda word: subprocess.run([sys.executable, "-c", PAGES, word], capture_output=True, check=True)
+    given_back, kept = (int(run(word).stdout) for word in ("given back", "kept"))
+    assert kept < 0.1 * given_back
 
 
 def programs(kind):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -19,10 +20,11 @@ to SIGILL", though it was compiled on this one [https://github.com/jax-ml/jax/is
 def set_up_jax(fused: bool = False) -> None:
     """Compute in float64; keep what is compiled in the user's cache, or where jax was told to by its own settings.
 
-    `fused`: with the flags of `process.set_flags`.
+    `fused`: with the flags of `process.set_flags`, in a process that has not imported jax. In any other it may be too
+    late for them, and the environment stays as it is: jax keeps compiled programs under the flags that it finds there.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _FATAL)  # read when jax is imported
-    if fused:
+    if fused and "jax" not in sys.modules:
         set_flags()
     import jax
 

@@ -25,7 +25,7 @@ from clustermodel.sweep.space import Numbers, Space
 
 _AXIS = "tiles"
 _TILES = 64  # at most, in one call to an accelerator: between two calls a sweep can be stopped and says how far it is
-_PRICES = 32  # points in a tile, at most, for each replica and load that a program takes at a time
+_PRICES = 32  # points in a tile for each replica and load that a program takes at a time; more gain nothing on 2 cores
 _FEW = 128  # loads up to which a few more would be work that counts
 
 Told = Callable[[int, int], None]
