@@ -68,6 +68,21 @@ def calibration(bench, tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("kind", ["int8", "bfloat16"])
+def test_a_gpu_gets_matrices_of_eight_bits_as_rows_of_outputs_and_its_library_as_another_way(
+    kind, monkeypatch
+):
+    dtype, highest = jnp.dtype(kind), rates.precision(kind)
+    a, b = jnp.arange(6).reshape(2, 3).astype(dtype), jnp.arange(9).reshape(3, 3).astype(dtype)
+    here = rates.product(dtype, highest, {})(a, b)
+    assert (here == a @ b).all()
+    assert rates.ways(dtype) == ({},)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there, eight_bits = rates.product(dtype, highest, {})(a, b), kind == "int8"
+    assert (there == a @ (b.T if eight_bits else b)).all()
+    assert len(rates.ways(dtype)) == 1 + eight_bits
+
+
 def test_shares_are_of_the_catalogues_peaks_and_never_above_one():
     h200 = CATALOG.entry("accelerators", "h200-sxm")
     found = coefficients(FIGURES, START, peaks(FIGURES, h200), "bf16")

@@ -76,6 +76,18 @@ def test_a_loop_that_stops_by_itself_counts_once_and_is_named(kernels):
     assert found == kernels.Work(launches=1 + 4, moved=4 + 128, unknown_loops=1)
 
 
+def test_types_are_those_that_products_multiply_in_fusions_and_in_the_library(kernels):
+    assert kernels.multiplied(TEXT) == ["f32"]
+    library = TEXT.replace(
+        "dot(%x, %y), lhs_contracting_dims={1}, rhs_contracting_dims={0}",
+        'custom-call(%i, %j, %x), custom_call_target="__cublas$lt$matmul$f8"',
+    ).replace(
+        "  %y = f32[4]", "  %i = f8e4m3fn[4]{0} parameter(2)\n  %j = bf16[4]{0} parameter(3)\n  %y = f32[4]"
+    )
+    assert kernels.multiplied(library) == ["bf16", "f8e4m3fn"]
+    assert kernels.multiplied(TEXT.replace(" dot(", " add(")) == []
+
+
 def test_the_worst_kernel_is_told(kernels):
     said = (
         "ptxas info    : 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"

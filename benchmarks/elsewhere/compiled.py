@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import functools
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -107,6 +108,19 @@ def _gigabytes(tree: Any) -> float:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)) / 1e9
 
 
+def device() -> Iterator[Case]:
+    """Products of `bench device` in every way that is timed."""
+    from clustermodel.bench import rates
+
+    width = rates.FULL.width
+    for kind, name in rates.KINDS.items():
+        for rows, options in itertools.product((1, 16, 4096), rates.ways(kind)):
+            given = tuple(jax.ShapeDtypeStruct((n, width), kind) for n in (rows, width))
+            run = rates.product(jnp.dtype(kind), rates.precision(kind), options).trace
+            words = f"device: {name}, {rows} rows{', by the library' if options else ''}"
+            yield words, run, given, {"rows": rows}
+
+
 def chain() -> Iterator[Case]:
     """`bench model`: a million configurations at a time."""
     from clustermodel.bench import model
@@ -177,7 +191,7 @@ def dispatch() -> Iterator[Case]:
     yield "dispatch: interior point", run, given, {"dispatches": scenarios * demand.shape[1]}
 
 
-PARTS = {each.__name__: each for each in (decode, chain, sweep, risk, dispatch)}
+PARTS = {each.__name__: each for each in (decode, device, chain, sweep, risk, dispatch)}
 
 
 @contextlib.contextmanager
@@ -202,7 +216,8 @@ def compiled(case: Case, place: NamedSharding) -> dict[str, Any]:
     start = time.perf_counter()
     program = traced(*shapes).lower(lowering_platforms=("cuda",)).compile()
     taken = time.perf_counter() - start
-    found = kernels.work(program.as_text() or "")
+    text = program.as_text() or ""
+    found = kernels.work(text)
     used, spilled = _registers(sorted(set(DUMP.glob("*.ptx")) - before))
     memory = program.memory_analysis()
     return {
@@ -211,6 +226,7 @@ def compiled(case: Case, place: NamedSharding) -> dict[str, Any]:
         "compile_s": taken,
         "launches": found.launches,
         "moved_gb": found.moved / 1e9,
+        "multiplied": kernels.multiplied(text),
         "loops_of_unknown_length": found.unknown_loops,
         "working_memory_gb": memory.temp_size_in_bytes / 1e9,
         "most_registers": used,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _COMPUTATION = re.compile(r"^(ENTRY )?%(\S+) \(.*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%\S+ = (\(.*?\)|\S+) ([a-z][a-z0-9-]*)\((.*)$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%(\S+) = (\(.*?\)|\S+) ([a-z][a-z0-9-]*)\((.*)$")
 _ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+\w*)\[([\d,]*)\]")
 _CALLED = re.compile(r"\b(?:calls|body|condition|to_apply)=%([\w.-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
@@ -23,6 +23,8 @@ _MOVES = (
     "broadcast",
     "pad",
 )
+_OPERAND = re.compile(r"%([\w.-]+)")
+_PRODUCT = re.compile(r'custom_call_target="__cublas')
 _IN_PLACE = ("dynamic-update-slice", "scatter")
 
 
@@ -40,6 +42,7 @@ class Work(NamedTuple):
 
 
 class _Line(NamedTuple):
+    name: str
     shape: str
     operation: str
     rest: str
@@ -60,7 +63,7 @@ def _computations(text: str) -> Iterator[tuple[str, list[_Line]]]:
             yield name, lines
             name = None
         elif found := _INSTRUCTION.match(line):
-            lines.append(_Line(found[1], found[2], found[3]))
+            lines.append(_Line(*found.groups()))
 
 
 def _work_of(computations: Mapping[str, list[_Line]], name: str) -> Work:
@@ -91,6 +94,18 @@ def _only_moves(computations: Mapping[str, list[_Line]], line: _Line, inner: lis
         return False
     numbers = [part for part in parts if re.search(r"\bb?f\d", part.shape)]
     return bool(numbers) and all(part.operation in _MOVES for part in numbers)
+
+
+def multiplied(text: str) -> list[str]:
+    """Types of the numbers that this program's matrix products multiply, such as f16 where fp8 was widened first."""
+    kinds = set[str]()
+    for _, lines in _computations(text):
+        shapes = {line.name: line.shape for line in lines}
+        for line in lines:
+            if line.operation == "dot" or _PRODUCT.search(line.rest):
+                operands = _OPERAND.findall(line.rest.partition(")")[0])[:2]
+                kinds.update(shapes[each].partition("[")[0] for each in operands)
+    return sorted(kinds)
 
 
 def _bytes(shape: str) -> int:

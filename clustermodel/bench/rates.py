@@ -1,7 +1,8 @@
 """What one accelerator reaches: bytes a second of copies and reads, FLOP a second of products, by type and rows."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ KINDS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3f
 TF32 = "tf32"
 _READ_ROWS = 16  # up to here a product is a read of its matrix
 _IN_FLIGHT = 16  # calls handed to an accelerator before the last is waited for
+_BY_LIBRARY = {"xla_gpu_enable_triton_gemm": False}  # products by cuBLASLt alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,33 +117,52 @@ def traffic(sizes: Sizes) -> Iterator[Measured]:
 def products(sizes: Sizes) -> Iterator[Measured]:
     """Products of some rows with a square matrix, by type; kinds that this backend lacks are left out."""
     for kind in sizes.kinds:
-        for rows in sizes.rows:
-            run = _product(jnp.dtype(kind), rows, sizes.width, jax.lax.Precision.HIGHEST)
-            taken = _seconds_or_none(run, sizes.repeats)
-            if taken is not None:
-                yield from _both_rates(KINDS[kind], rows, sizes.width, taken, jnp.dtype(kind).itemsize)
+        yield from _products(sizes, jnp.dtype(kind), KINDS[kind], precision(kind))
     if jax.default_backend() == "gpu":
-        for rows in sizes.rows:
-            taken = per_call(
-                _product(jnp.dtype("float32"), rows, sizes.width, jax.lax.Precision.DEFAULT), sizes.repeats
-            )
-            yield from _both_rates(TF32, rows, sizes.width, taken, jnp.dtype("float32").itemsize)
+        yield from _products(sizes, jnp.dtype("float32"), TF32, jax.lax.Precision.DEFAULT)
 
 
-def _both_rates(kind: str, rows: int, width: int, taken: float, itemsize: int) -> Iterator[Measured]:
-    yield Measured("product", kind, rows, 2 * rows * width**2 / taken, "FLOP/s")
-    if rows <= _READ_ROWS:
-        yield Measured("weight_read", kind, rows, width * width * itemsize / taken, "B/s")
+def precision(kind: str) -> jax.lax.Precision:
+    """All bits of float32; of the others only fp8 has a choice, and its peak is that of fast accumulation."""
+    return jax.lax.Precision.HIGHEST if kind == "float32" else jax.lax.Precision.DEFAULT
 
 
-def _product(dtype: Any, rows: int, width: int, precision: jax.lax.Precision) -> Any:
-    keys = jax.random.split(_key(0))
-    a, b = (
-        _normal(key, shape, dtype) for key, shape in zip(keys, ((rows, width), (width, width)), strict=True)
-    )
+def _products(sizes: Sizes, dtype: Any, kind: str, precision: jax.lax.Precision) -> Iterator[Measured]:
+    keys, width = jax.random.split(_key(0)), sizes.width
+    b = _normal(keys[1], (width, width), dtype)
+    for rows in sizes.rows:
+        a = _normal(keys[0], (rows, width), dtype)
+        programs = [product(dtype, precision, options) for options in ways(dtype)]
+        times = [_seconds_or_none(functools.partial(each, a, b), sizes.repeats) for each in programs]
+        if not (done := [each for each in times if each is not None]):
+            continue
+        yield Measured("product", kind, rows, 2 * rows * width**2 / min(done), "FLOP/s")
+        if rows <= _READ_ROWS:
+            yield Measured("weight_read", kind, rows, b.nbytes / min(done), "B/s")
+
+
+def ways(dtype: Any) -> tuple[Mapping[str, bool], ...]:
+    """Compiler options under which products are timed, the best counts.
+
+    On a GPU numbers of eight bits are also left to its library: the compiler's own kernels may widen them first.
+    """
+    return ({}, _BY_LIBRARY) if _is_turned(dtype) else ({},)
+
+
+def product(dtype: Any, precision: jax.lax.Precision, options: Mapping[str, bool]) -> Any:
+    """The program that multiplies rows by a square matrix, to 32 bits.
+
+    On a GPU a matrix of eight-bit numbers lies as [outputs, inputs], as engines keep it: their tensor cores multiply
+    rows by rows, and a matrix that lies otherwise is turned over at every call [cuBLAS 12.9, cublasLtMatmul].
+    """
     wide = jnp.int32 if jnp.issubdtype(dtype, jnp.integer) else jnp.float32
-    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision, preferred_element_type=wide))
-    return lambda: product(a, b)
+    matrix = jnp.transpose if _is_turned(dtype) else lambda b: b
+    multiply = functools.partial(jnp.matmul, precision=precision, preferred_element_type=wide)
+    return jax.jit(lambda a, b: multiply(a, matrix(b)), compiler_options=dict(options))
+
+
+def _is_turned(dtype: Any) -> bool:
+    return jax.default_backend() == "gpu" and jnp.dtype(dtype).itemsize == 1
 
 
 def _key(number: int) -> Array:
