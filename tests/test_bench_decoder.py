@@ -114,7 +114,7 @@ def test_routing_gives_every_row_to_its_experts_and_drops_none(rows, way):
 def test_shapes_are_those_of_the_catalogue(name):
     spec = CATALOG.entry("models", name).spec
     shape = shape_of(CATALOG.entry("models", name))
-    assert shape.parameters == pytest.approx(float(spec.total_params), rel=1e-3)  # biases, query-key norms
+    assert shape.parameters == pytest.approx(float(spec.total_params), rel=1e-3)  # biases, norms
     assert shape.cache_elements == float(spec.kv_elems)
     again = spec_of(shape, context=100)
     for kind in ("ffn", "experts", "head", "embedding"):

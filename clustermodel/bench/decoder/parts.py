@@ -11,11 +11,19 @@ _EPSILON = 1e-5
 _SCORES = 1 << 30  # of one attention, held at once
 
 
-def rms_norm(x: Array, weight: Array) -> Array:
-    """Divide by the root mean square and scale by `weight`; the mean in float32 [Zhang & Sennrich 2019]."""
+def rms_scale(x: Array) -> Array:
+    """One over the root mean square of each row, in float32 [.. 1]; gains lie in the matrix that follows.
+
+    It multiplies what comes out of that matrix, which need not wait for it and is read by fewer kernels.
+    [Zhang & Sennrich 2019; gains in matrices: Ashkboos et al. 2024, SliceGPT]
+    """
     wide = x.astype(jnp.float32)
-    scale = jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + _EPSILON)
-    return (wide * scale).astype(x.dtype) * jnp.expand_dims(weight, tuple(range(x.ndim - 1)))
+    return jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + _EPSILON)
+
+
+def scaled(x: Array, scale: Array | float) -> Array:
+    """Rows times their scale, in float32 and back."""
+    return (x.astype(jnp.float32) * scale).astype(x.dtype)
 
 
 def rotation(positions: Array, size: int) -> tuple[Array, Array]:

@@ -1,22 +1,22 @@
 """Exact routing to experts, no row dropped: three ways to the same sum, for few rows, for some and for many.
 
 A processor skips what is not chosen at no cost. An accelerator waits for every such decision, so it decides
-nothing as it runs: a handful of rows fetch their experts' weights, up to a block of rows go through every expert.
+nothing as it runs: a handful of rows read their own experts' weights, up to a block of rows go through every expert.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from clustermodel.bench.decoder import parts
 from clustermodel.bench.decoder.weights import Experts, Gated
 
 _ROWS_PER_BLOCK = 128  # rows of one expert multiplied at once
-_FETCHED = 3  # times that a fetched matrix crosses memory: read, written, read
 
 
-def gated(x: Array, weights: Gated) -> Array:
-    """SwiGLU: (silu(x A) * x B) C [Shazeer 2020, arXiv:2002.05202]; leading axes of the weights go with those of x."""
-    gate, up = jnp.split(x @ weights.gate_up, 2, axis=-1)
+def gated(x: Array, weights: Gated, scale: Array | float = 1.0) -> Array:
+    """SwiGLU of x s: (silu(x A s) * x B s) C [Shazeer 2020, arXiv:2002.05202]; leading axes of weights go with x's."""
+    gate, up = jnp.split(parts.scaled(x @ weights.gate_up, scale), 2, axis=-1)
     return (jax.nn.silu(gate) * up) @ weights.down
 
 
@@ -26,15 +26,25 @@ def routed(x: Array, layer: Experts, top_k: int) -> Array:
     share = jax.nn.softmax(scores, axis=-1).astype(x.dtype)
     if jax.default_backend() == "cpu" or x.shape[0] > _ROWS_PER_BLOCK:
         return by_blocks(x, layer, chosen, share)
-    few = _FETCHED * chosen.size < layer.router.shape[1]
+    few = chosen.size < layer.router.shape[1]
     return (by_rows if few else by_experts)(x, layer, chosen, share)
 
 
 def by_rows(x: Array, layer: Experts, chosen: Array, share: Array) -> Array:
-    """Every choice fetches the weights of its expert."""
-    own = jax.tree.map(lambda w: w[chosen], layer.experts)  # [row, choice, ..]
-    rows = jnp.broadcast_to(x[:, None, None, :], (*chosen.shape, 1, x.shape[1]))
-    return jnp.sum(gated(rows, own)[:, :, 0] * share[..., None], axis=1)
+    """Every choice reads the weights of its expert, once and where they lie."""
+    gate, up = jnp.split(_chosen_product(x[:, None], layer.experts.gate_up, chosen), 2, axis=-1)
+    done = _chosen_product(jax.nn.silu(gate) * up, layer.experts.down, chosen)
+    return jnp.sum(done * share[..., None], axis=1)
+
+
+def _chosen_product(x: Array, weights: Array, chosen: Array) -> Array:
+    """Rows x [row, choice or 1, width] times the matrix of each choice; [row, choice, outputs].
+
+    A sum of products, for a GPU's compiler takes the choice into a sum; for a product it copies each matrix first.
+    """
+    own = weights.at[chosen].get(mode="promise_in_bounds")
+    products = x[..., None].astype(jnp.float32) * own.astype(jnp.float32)
+    return jnp.sum(products, axis=-2).astype(x.dtype)
 
 
 def by_experts(x: Array, layer: Experts, chosen: Array, share: Array) -> Array:

@@ -81,8 +81,7 @@ def _likeliest(logits: Array) -> Array:
 
 def _logits(decoder: Decoder, x: Array) -> Array:
     matrix = decoder.embedding if decoder.head is None else decoder.head
-    normed = parts.rms_norm(x, decoder.norm)
-    return jnp.matmul(normed, matrix.T, preferred_element_type=jnp.float32)
+    return jnp.matmul(x, matrix.T, preferred_element_type=jnp.float32) * parts.rms_scale(x)
 
 
 def _through(
@@ -115,18 +114,18 @@ def _block(
     attend: Attend,
 ) -> tuple[Array, ...]:
     shape, (layer, index), (x, *so_far) = decoder.shape, indexed, carry
-    normed = parts.rms_norm(x, layer.attention_norm)
-    heads = (normed @ layer.qkv).reshape(*x.shape[:2], -1, shape.head_dim)
+    heads = parts.scaled(x @ layer.qkv, parts.rms_scale(x)).reshape(*x.shape[:2], -1, shape.head_dim)
     query, key, value = jnp.split(heads, [shape.heads, shape.heads + shape.kv_heads], axis=2)
     query, key = parts.rotary(query, turn), parts.rotary(key, turn)
     mixed, kept = attend((query, key, value), index, (so_far[0], so_far[1]))
     x = x + mixed.reshape(*x.shape[:2], -1) @ layer.output
-    return x + _network(layer, parts.rms_norm(x, layer.ffn_norm), shape.top_k), *kept
+    return x + _network(layer, x, shape.top_k), *kept
 
 
 def _network(layer: Layer, x: Array, top_k: int) -> Array:
-    out = jnp.zeros_like(x) if layer.ffn is None else gated(x, layer.ffn)
+    scale = parts.rms_scale(x)
+    out = jnp.zeros_like(x) if layer.ffn is None else gated(x, layer.ffn, scale)
     if layer.experts is None:
         return out
-    rows = x.reshape(-1, x.shape[-1])
+    rows = parts.scaled(x, scale).reshape(-1, x.shape[-1])
     return out + routed(rows, layer.experts, top_k).reshape(x.shape)

@@ -48,14 +48,14 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """All parameters, norms and routers included."""
+        """All parameters, routers included; the gains of norms lie in the matrices."""
         width, head = self.d_model, self.head_dim
-        attention = width * head * (self.heads + 2 * self.kv_heads) + self.heads * head * width + 2 * width
+        attention = width * head * (self.heads + 2 * self.kv_heads) + self.heads * head * width
         gated = _GATED * width
         routed = self.n_experts * (gated * self.expert_dim + width) + gated * self.shared_dim
         networks = self.dense_layers * gated * self.ffn_dim + self.moe_layers * routed
         vocabularies = (1 if self.tied else 2) * self.vocab * width
-        return self.layers * attention + networks + vocabularies + width
+        return self.layers * attention + networks + vocabularies
 
 
 def shape_of(model: Entry[Model]) -> Shape:

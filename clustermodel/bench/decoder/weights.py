@@ -32,10 +32,8 @@ class Experts(eqx.Module):
 class Layer(eqx.Module):
     """One block: attention, then a dense network, or routed experts with or without a shared one."""
 
-    attention_norm: Array
     qkv: Array  # [width, (heads + 2 kv heads) head]
     output: Array  # [heads head, width]
-    ffn_norm: Array
     ffn: Gated | None
     experts: Experts | None
 
@@ -45,7 +43,6 @@ class Decoder(eqx.Module):
 
     embedding: Array
     groups: tuple[Layer, ...]
-    norm: Array
     head: Array | None  # None: the embedding is the head as well
     shape: Shape = eqx.field(static=True)
 
@@ -82,7 +79,6 @@ def random_decoder(shape: Shape, dtype: Any, seed: int = 0, group: int | None = 
     return Decoder(
         embedding=_uniform(next(seeds), size, shape.d_model, dtype),
         groups=tuple(_layers(shape, dtype, next(seeds), *run) for run in dense + mixture),
-        norm=jnp.ones(shape.d_model, dtype),
         head=None if shape.tied else _uniform(next(seeds), size, shape.d_model, dtype),
         shape=shape,
     )
@@ -109,10 +105,8 @@ def _layers(shape: Shape, dtype: Any, seed: Array, count: int, moe: bool) -> Lay
     if moe:
         experts = Experts(make(width, width, shape.n_experts), gated(shape.expert_dim, shape.n_experts))
     return Layer(
-        attention_norm=jnp.ones((count, width), dtype),
         qkv=make(width, width, projected),
         output=make(inner, inner, width),
-        ffn_norm=jnp.ones((count, width), dtype),
         ffn=gated(hidden) if hidden else None,
         experts=experts,
     )
