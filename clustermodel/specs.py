@@ -33,7 +33,15 @@ def strong_float(value: Any) -> Array:
     )  # a bare asarray leaves weak types: a second jit entry
 
 
-def quantity(unit: str, doc: str, default: float | None = None, least: float = 0.0) -> Any:
+def quantity(
+    unit: str,
+    doc: str,
+    default: float | None = None,
+    *,
+    least: float = 0.0,
+    most: float = float("inf"),
+    whole: bool = False,
+) -> Any:
     """A field held in SI, written in configs in any unit of the same dimension as `unit`.
 
     Args:
@@ -41,8 +49,10 @@ def quantity(unit: str, doc: str, default: float | None = None, least: float = 0
         doc: the meaning, shown by `catalog show`.
         default: value when the config is silent; None makes the field required.
         least: smallest value that makes sense.
+        most: largest one; 1 for shares.
+        whole: whether only whole numbers do.
     """
-    metadata = {"unit": unit, "doc": doc, "least": least}
+    metadata = {"unit": unit, "doc": doc, "least": least, "most": most, "whole": whole}
     if default is None:
         return eqx.field(converter=strong_float, metadata=metadata)
     return eqx.field(converter=strong_float, default=default, metadata=metadata)
@@ -56,10 +66,14 @@ class MemoryTier(eqx.Module):
     standing_power: Scalar = quantity("W/B", "power per byte kept, refresh included", 0.0)
     access_energy: Scalar = quantity("J/B", "energy per byte read", 0.0)
     price: Scalar = quantity("USD/B", "purchase price per byte", 0.0)
-    efficiency: Scalar = quantity("", "share of the peak that the hardware delivers", 1.0, least=1e-6)
+    efficiency: Scalar = quantity(
+        "", "share of the peak that the hardware delivers", 1.0, least=1e-6, most=1.0
+    )
     latency: Scalar = quantity("s", "wait for the first byte where nothing is fetched ahead", 0.0)
-    direct: Scalar = quantity("", "1 where running data may live here, beyond the nearest tier", 0.0)
-    overlap: Scalar = quantity("", "share of its reads that run beside those of nearer tiers", 0.0)
+    direct: Scalar = quantity(
+        "", "1 where running data may live here, beyond the nearest tier", 0.0, most=1.0
+    )
+    overlap: Scalar = quantity("", "share of its reads that run beside those of nearer tiers", 0.0, most=1.0)
 
 
 class Accelerator(eqx.Module):
@@ -108,15 +122,27 @@ class Chassis(eqx.Module):
     fan_power: Scalar = quantity("W", "fan power at full speed", 0.0)
     full_load: Scalar = quantity("W", "load before fans and supplies at which fans run fastest", 0.0)
     psu_capacity: Scalar = quantity("W", "capacity shared by the power supplies", 0.0)
-    psu_efficiency_5: Scalar = quantity("", "efficiency of the supplies at 5 % load", 1.0, least=1e-6)
-    psu_efficiency_10: Scalar = quantity("", "efficiency of the supplies at 10 % load", 1.0, least=1e-6)
-    psu_efficiency_20: Scalar = quantity("", "efficiency of the supplies at 20 % load", 1.0, least=1e-6)
-    psu_efficiency_50: Scalar = quantity("", "efficiency of the supplies at 50 % load", 1.0, least=1e-6)
-    psu_efficiency_100: Scalar = quantity("", "efficiency of the supplies at full load", 1.0, least=1e-6)
-    fan_duty_idle: Scalar = quantity("", "fan duty (share of full speed) without load", 0.0)
-    fan_duty_span: Scalar = quantity("", "rise of the fan duty from no load to full load", 0.0)
+    psu_efficiency_5: Scalar = quantity(
+        "", "efficiency of the supplies at 5 % load", 1.0, least=1e-6, most=1.0
+    )
+    psu_efficiency_10: Scalar = quantity(
+        "", "efficiency of the supplies at 10 % load", 1.0, least=1e-6, most=1.0
+    )
+    psu_efficiency_20: Scalar = quantity(
+        "", "efficiency of the supplies at 20 % load", 1.0, least=1e-6, most=1.0
+    )
+    psu_efficiency_50: Scalar = quantity(
+        "", "efficiency of the supplies at 50 % load", 1.0, least=1e-6, most=1.0
+    )
+    psu_efficiency_100: Scalar = quantity(
+        "", "efficiency of the supplies at full load", 1.0, least=1e-6, most=1.0
+    )
+    fan_duty_idle: Scalar = quantity("", "fan duty (share of full speed) without load", 0.0, most=1.0)
+    fan_duty_span: Scalar = quantity("", "rise of the fan duty from no load to full load", 0.0, most=1.0)
     tray_power: Scalar = quantity("W", "CPUs and auxiliaries behind the trays' own converters", 0.0)
-    tray_efficiency: Scalar = quantity("", "efficiency of the trays' own converters", 1.0, least=1e-6)
+    tray_efficiency: Scalar = quantity(
+        "", "efficiency of the trays' own converters", 1.0, least=1e-6, most=1.0
+    )
     memory_inside: Scalar = quantity("W", "standing power of memory tiers that the figures above hold", 0.0)
 
 
@@ -125,14 +151,14 @@ class System(eqx.Module):
 
     accelerator: Accelerator
     chassis: Chassis
-    count: Scalar = quantity("", "accelerators in the system", least=1.0)
+    count: Scalar = quantity("", "accelerators in the system", least=1.0, whole=True)
     scaleup_domain: Scalar = quantity("", "accelerators that share one scale-up fabric", 1.0, least=1.0)
     typical_power: Scalar = quantity("W", "typical power at the system inlet", 0.0)
     max_power: Scalar = quantity("W", "largest power at the system inlet", 0.0)
     price: Scalar = quantity("USD", "purchase price of the whole system", 0.0)
     memory_markup: Scalar = quantity("", "price of installed memory over its own purchase price", 1.0)
     rack_units: Scalar = quantity("", "height in rack units", 0.0)
-    liquid_cooled: Scalar = quantity("", "1 where liquid takes the heat from the accelerators", 0.0)
+    liquid_cooled: Scalar = quantity("", "1 where liquid takes the heat from the accelerators", 0.0, most=1.0)
 
 
 class Model(eqx.Module):
@@ -169,8 +195,8 @@ class Model(eqx.Module):
     index_bytes: Scalar = quantity("B/token", "index keys of sparse attention", 0.0)
     swa_kv_elems: Scalar = quantity("", "cache elements of the full sliding windows of one sequence", 0.0)
     linear_state_elems: Scalar = quantity("", "recurrent state elements of one sequence", 0.0)
-    replicated_cache: Scalar = quantity("", "1 where the cache is one shared head (MLA, MQA)", 0.0)
-    tied_embeddings: Scalar = quantity("", "1 where input and output embedding are one matrix", 0.0)
+    replicated_cache: Scalar = quantity("", "1 where the cache is one shared head (MLA, MQA)", 0.0, most=1.0)
+    tied_embeddings: Scalar = quantity("", "1 where input and output embedding are one matrix", 0.0, most=1.0)
     mtp_layers: Scalar = quantity("", "multi-token-prediction layers, outside the totals", 0.0)
     published_params: Scalar = quantity("", "total parameters as published", 0.0)
     published_active_params: Scalar = quantity("", "parameters active per token as published", 0.0)
@@ -181,27 +207,35 @@ class Workload(eqx.Module):
 
     isl: Scalar = quantity("token", "mean input length", least=1.0)
     osl: Scalar = quantity("token", "mean output length", least=1.0)
-    prefix_hit_rate: Scalar = quantity("", "share of input tokens found in the prefix cache", 0.0)
+    prefix_hit_rate: Scalar = quantity("", "share of input tokens found in the prefix cache", 0.0, most=1.0)
     reuse_interval: Scalar = quantity("s", "mean time a cached prefix waits for its next use", 300.0)
     peak_to_mean: Scalar = quantity("", "peak over mean request rate", 1.0, least=1.0)
     burstiness: Scalar = quantity("", "squared variation coefficient of times between arrivals", 1.0)
     input_variation: Scalar = quantity("", "squared variation coefficient of input lengths", 1.0)
     adapters: Scalar = quantity("", "low-rank adapters (LoRA) kept in memory", 0.0)
     adapter_size: Scalar = quantity("B", "bytes of one adapter", 0.0)
-    adapter_share: Scalar = quantity("", "share of the requests that use an adapter", 1.0)
+    adapter_share: Scalar = quantity("", "share of the requests that use an adapter", 1.0, most=1.0)
 
 
 class Engine(eqx.Module):
     """Settings of a serving engine that the model needs."""
 
     chunk: Scalar = quantity("token", "most prefill tokens in one iteration", least=1.0)
-    memory_fraction: Scalar = quantity("", "share of the free memory given to the cache", least=1e-6)
-    usable_fraction: Scalar = quantity("", "share of the memory left by driver and context", least=1e-6)
+    memory_fraction: Scalar = quantity(
+        "", "share of the free memory given to the cache", least=1e-6, most=1.0
+    )
+    usable_fraction: Scalar = quantity(
+        "", "share of the memory left by driver and context", least=1e-6, most=1.0
+    )
     workspace: Scalar = quantity("B", "activations, graphs and communication buffers")
-    draft_acceptance: Scalar = quantity("", "chance that a drafted token is accepted", 0.7)
-    transfer_overlap: Scalar = quantity("", "share of a cache transfer hidden behind its prefill", 0.0)
+    draft_acceptance: Scalar = quantity("", "chance that a drafted token is accepted", 0.7, most=1.0)
+    transfer_overlap: Scalar = quantity(
+        "", "share of a cache transfer hidden behind its prefill", 0.0, most=1.0
+    )
     max_num_seqs: Scalar = quantity("", "most running sequences per attention rank", 1024.0, least=1.0)
-    workspace_share: Scalar = quantity("", "most of an accelerator's memory that workspace takes", 1.0)
+    workspace_share: Scalar = quantity(
+        "", "most of an accelerator's memory that workspace takes", 1.0, most=1.0
+    )
     offload: Scalar = quantity(
         "", "1 to keep running data in all tiers, even where the nearest would do", 0.0
     )
@@ -214,7 +248,7 @@ class Site(eqx.Module):
     pue: Scalar = quantity("", "facility power over IT power", least=1.0)
     facility_capex: Scalar = quantity("USD/W", "building, power and cooling per W of IT power")
     facility_life: Scalar = quantity("s", "economic life of the building", least=1.0)
-    facility_rate: Scalar = quantity("", "annual cost of capital of the building")
+    facility_rate: Scalar = quantity("", "annual cost of capital of the building", most=1.0)
     liquid_capex: Scalar = quantity("USD/W", "what liquid cooling adds to facility_capex", 0.0)
     carbon: Scalar = quantity("kg/J", "grid carbon per energy", 0.0)
     water: Scalar = quantity("L/J", "site water per IT energy", 0.0)
@@ -222,23 +256,23 @@ class Site(eqx.Module):
     fixed_overhead: Scalar = quantity("", "cooling and losses without load over IT capacity", 0.0)
     capacity: Scalar = quantity("W", "power that the site or source can deliver; 0 where not stated", 0.0)
     lead_time: Scalar = quantity("s", "from today to its first power", 0.0)
-    success: Scalar = quantity("", "probability that the power comes at all", 1.0)
+    success: Scalar = quantity("", "probability that the power comes at all", 1.0, most=1.0)
 
 
 class Terms(eqx.Module):
     """How an owner finances and runs a system."""
 
-    wacc: Scalar = quantity("", "annual weighted average cost of capital")
+    wacc: Scalar = quantity("", "annual weighted average cost of capital", most=1.0)
     life: Scalar = quantity("s", "economic life of the system", least=1.0)
-    residual_fraction: Scalar = quantity("", "resale value over purchase price", 0.0)
+    residual_fraction: Scalar = quantity("", "resale value over purchase price", 0.0, most=1.0)
     price_factor: Scalar = quantity("", "volume price paid over the catalogue price", 1.0, least=1e-9)
     memory_factor: Scalar = quantity("", "price of memory now over that in the catalogue's prices", 1.0)
     network_fraction: Scalar = quantity("", "scale-out network over system price", 0.0)
     maintenance_fraction: Scalar = quantity("", "annual maintenance over purchase price", 0.0)
     staff: Scalar = quantity("USD/W/s", "operations staff per W of IT power and second", 0.0)
-    utilisation: Scalar = quantity("", "share of installed hours that earn", 1.0, least=1e-6)
-    availability: Scalar = quantity("", "share of hours in working order", 1.0, least=1e-6)
-    tax: Scalar = quantity("", "corporate tax rate; at 0 costs are before tax", 0.0)
+    utilisation: Scalar = quantity("", "share of installed hours that earn", 1.0, least=1e-6, most=1.0)
+    availability: Scalar = quantity("", "share of hours in working order", 1.0, least=1e-6, most=1.0)
+    tax: Scalar = quantity("", "corporate tax rate; at 0 costs are before tax", 0.0, most=0.99)
     tax_life: Scalar = quantity("s", "time over which tax law writes the system off; 0 for its life", 0.0)
 
 

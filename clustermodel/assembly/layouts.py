@@ -23,10 +23,14 @@ def divisors(n: int) -> list[int]:
 
 
 def sizes(system: System) -> list[int]:
-    """Accelerators per replica: every divisor of the system's count, and multiples of it over a network."""
+    """Accelerators per replica: divisors of the system's count, powers of two below it, multiples over a network.
+
+    Experts and heads come in powers of two; what such replicas leave of a system of 72 is paid for all the same.
+    """
     count = int(system.count)
     linked = float(system.accelerator.link_bandwidth) > 0
-    within = divisors(count) if linked else [1]
+    powers = [2**k for k in range(count.bit_length()) if 2**k < count]
+    within = sorted({*divisors(count), *powers}) if linked else [1]
     networked = linked and float(system.accelerator.scaleout_bandwidth) > 0
     beyond = [count * k for k in range(2, _SYSTEMS_TRIED + 1)] if networked else []
     return within + beyond

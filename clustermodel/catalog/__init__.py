@@ -17,6 +17,7 @@ from clustermodel.catalog._listing import catalog_rows as catalog_rows
 from clustermodel.catalog._listing import entry_rows as entry_rows
 from clustermodel.catalog._override import parse_override as parse_override
 from clustermodel.catalog._provenance import CONFIDENCES as CONFIDENCES
+from clustermodel.catalog._provenance import Bounds as Bounds
 from clustermodel.catalog._provenance import Written as Written
 from clustermodel.catalog._provenance import mistakes as mistakes
 from clustermodel.catalog._provenance import read_written as read_written

@@ -8,7 +8,7 @@ from clustermodel import specs
 from clustermodel.catalog import _read
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._kinds import KINDS, SINGULAR, Kind
-from clustermodel.catalog._provenance import set_by_user
+from clustermodel.catalog._provenance import Bounds, set_by_user
 from clustermodel.units import parse
 
 SHORTHANDS = {"hbm_bandwidth": "memory[0].bandwidth", "hbm_capacity": "memory[0].capacity"}
@@ -84,8 +84,8 @@ def _problem(override: Override) -> str:
         number = parse(override.value, expect=known[field].metadata["unit"])
     except ValueError as error:
         return str(error)
-    least = known[field].metadata["least"]
-    return f"{override.value!r} is below {least:g}" if number < least else ""
+    problem = Bounds.of(known[field].metadata).problem(number)
+    return f"{override.value!r} {problem}" if problem else ""
 
 
 def replaced(override: Override, table: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from clustermodel.units import parse
 
@@ -63,7 +63,31 @@ def _number(value: str | int | float) -> str | int | float:
     return value if isinstance(value, str) else float(value)
 
 
-def mistakes(row: Any, unit: str, least: float = 0.0) -> Iterator[str]:
+class Bounds(NamedTuple):
+    """Values of a number that make sense, in SI."""
+
+    least: float = 0.0
+    most: float = float("inf")
+    whole: bool = False
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> "Bounds":
+        """Those that a field of a spec states."""
+        return cls(*(metadata[name] for name in cls._fields))
+
+    def problem(self, number: float) -> str:
+        """What is wrong with a number; empty if nothing."""
+        if number < self.least:
+            return f"is below {self.least:g}"
+        if number > self.most:
+            return f"is above {self.most:g}"
+        return "is not a whole number" if self.whole and number != round(number) else ""
+
+
+NOT_NEGATIVE = Bounds()
+
+
+def mistakes(row: Any, unit: str, bounds: Bounds = NOT_NEGATIVE) -> Iterator[str]:
     """Everything wrong with one written number, a sentence each."""
     if row is None:
         kind = f"a quantity in {unit!r}" if unit else "a plain number"
@@ -85,7 +109,7 @@ def mistakes(row: Any, unit: str, least: float = 0.0) -> Iterator[str]:
         yield f"confidence {row['confidence']!r} is none of {', '.join(CONFIDENCES)}"
     if row.get("confidence") == "assumption" and not {"low", "high"} <= row.keys():
         yield "an assumption needs low and high"
-    yield from _bad_numbers(row, unit, least)
+    yield from _bad_numbers(row, unit, bounds)
 
 
 def _bad_texts(row: dict[str, Any]) -> Iterator[str]:
@@ -96,7 +120,7 @@ def _bad_texts(row: dict[str, Any]) -> Iterator[str]:
         yield f"date: expected a date such as '2026-08', got {row['date']!r}"
 
 
-def _bad_numbers(row: dict[str, Any], unit: str, least: float) -> Iterator[str]:
+def _bad_numbers(row: dict[str, Any], unit: str, bounds: Bounds) -> Iterator[str]:
     numbers = {}
     for key in ("low", "value", "high"):
         if key in row:
@@ -105,7 +129,7 @@ def _bad_numbers(row: dict[str, Any], unit: str, least: float) -> Iterator[str]:
             except ValueError as error:
                 yield str(error) if key == "value" else f"{key}: {error}"
     for key, number in numbers.items():
-        if number < least:
-            yield f"{key} {row[key]!r} is below {least:g}"
+        if problem := bounds.problem(number):
+            yield f"{key} {row[key]!r} {problem}"
     if list(numbers.values()) != sorted(numbers.values()):
         yield "low <= value <= high does not hold"

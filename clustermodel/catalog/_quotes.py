@@ -8,7 +8,7 @@ from typing import Any
 from clustermodel.catalog import _read
 from clustermodel.catalog._catalog import QUOTES, Catalog
 from clustermodel.catalog._errors import ConfigError, did_you_mean
-from clustermodel.catalog._provenance import Written, read_written
+from clustermodel.catalog._provenance import Bounds, Written, read_written
 from clustermodel.units import split
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
@@ -111,8 +111,7 @@ def _row_problems(row: Any, sources: Mapping[str, Any]) -> Iterator[str]:
         yield f".date: expected YYYY-MM or YYYY-MM-DD, got {row['date']!r}"
     value = row.get("value")
     unit = split(value["value"])[1] if isinstance(value, dict) and _is_number(value.get("value")) else ""
-    metadata = {"unit": unit, "least": float("-inf")}
-    for problem in _read.number_problems(value, metadata, sources):
+    for problem in _read.number_problems(value, unit, Bounds(least=float("-inf")), sources):
         yield f".value: {problem}"
 
 

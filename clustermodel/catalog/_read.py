@@ -11,7 +11,7 @@ import equinox as eqx
 from clustermodel import specs
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._kinds import Kind, bad_words
-from clustermodel.catalog._provenance import Written, mistakes, read_written
+from clustermodel.catalog._provenance import Bounds, Written, mistakes, read_written
 
 Table = Mapping[str, Any]
 
@@ -69,7 +69,8 @@ def _spec_problems(
         yield f"{prefix}{name}: not a field of {spec.__name__}{did_you_mean(name, known)}"
     for name, field in quantities.items():
         if field.default is dataclasses.MISSING or name in table:
-            for problem in number_problems(table.get(name), field.metadata, sources):
+            bounds = Bounds.of(field.metadata)
+            for problem in number_problems(table.get(name), field.metadata["unit"], bounds, sources):
                 yield f"{prefix}{name}: {problem}"
     for name, child in children.items():
         if name in table:
@@ -78,9 +79,9 @@ def _spec_problems(
         yield from _memory_problems(spec, table, sources)
 
 
-def number_problems(row: Any, metadata: Mapping[str, Any], sources: Table | None) -> Iterator[str]:
+def number_problems(row: Any, unit: str, bounds: Bounds, sources: Table | None) -> Iterator[str]:
     """Everything wrong with one number, its source key included."""
-    yield from mistakes(row, metadata["unit"], metadata["least"])
+    yield from mistakes(row, unit, bounds)
     source = row.get("source") if isinstance(row, dict) else None
     if sources is not None and isinstance(source, str) and source not in sources:
         yield f"source {source!r} is not in sources.toml{did_you_mean(source, sources)}"

@@ -12,10 +12,13 @@ from clustermodel.assembly.layouts import Shape, candidates
 from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
-from clustermodel.chain.search import Grid, between, cheapest, product
+from clustermodel.chain.search import Grid, cheapest, closer, product, sweep
 from clustermodel.chain.setup import Setup, limits
 from clustermodel.chain.sizing import systems
 from clustermodel.serving.open_loop import Latency
+
+CLOSER = 2
+"""Times that a search looks closer: to a thousandth of the step between two rungs, or to one request."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +51,12 @@ def choose(setup: Setup) -> Choice:
     allowed = grid.meets(*limits(setup))
     if not allowed.any():
         raise InfeasibleError(objective_out_of_reach(setup, grid))
-    best = cheapest(grid, allowed)
     searched, refined = len(grid.shapes), grid
-    if setup.question.concurrency is None:
-        refined = between(setup, grid, best)
+    for _ in range(CLOSER if setup.question.concurrency is None else 0):
+        refined = sweep(setup, *closer(refined, refined.price, allowed))
         searched += len(refined.shapes)
         allowed = refined.meets(*limits(setup))
-        best = cheapest(refined, allowed)
+    best = cheapest(refined, allowed)
     evaluation, latency = refined.row(best), refined.latency
     return Choice(
         shape=refined.shapes[best],

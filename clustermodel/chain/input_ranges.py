@@ -66,7 +66,7 @@ def price_range(
         return {"price_range": None, "drivers": []}
     numbers = list(uncertain_numbers(setup))
     ends = _at_ends(setup, choice, numbers)
-    inputs = _log_effects(numbers, ends)
+    inputs = _log_effects(numbers, np.nan_to_num(ends))
     effects = np.column_stack([inputs, _log_errors(model_range[0] / price, model_range[1] / price)])
     between = lambda logs: dict(zip(("p10", "p90"), price * np.exp(np.quantile(logs, _LEVELS)), strict=True))
     spread = np.var(effects, axis=0) / np.sum(np.var(effects, axis=0))
@@ -76,6 +76,7 @@ def price_range(
             "usd_per_mtok_total": between(effects.sum(axis=1)),
             "from_inputs": between(inputs.sum(axis=1)),
             "from_model": between(effects[:, -1]),
+            "does_not_fit_at": list(_unfit(numbers, ends)),
         },
         "drivers": [
             {**_what_moves(numbers, ends, int(i)), "share_of_variance": float(spread[i])}
@@ -85,10 +86,18 @@ def price_range(
     }
 
 
+def _unfit(numbers: list[Uncertain], ends: Floats) -> Iterator[dict[str, Any]]:
+    """Ends at which the deployment would not fit; the range leaves them out, since another would be taken."""
+    for number, fitted in zip(numbers, np.isfinite(ends), strict=True):
+        for value, fits in zip((number.written.low, number.written.high), fitted, strict=True):
+            if not fits:
+                yield {"input": number.name, "value": value}
+
+
 def _what_moves(numbers: list[Uncertain], ends: Floats, index: int) -> dict[str, Any]:
     if index == len(numbers):
         return {"input": MODEL_ERROR}
-    number, (low, high) = numbers[index], np.exp(ends[index])
+    number, (low, high) = numbers[index], np.exp(np.nan_to_num(ends[index]))
     return {
         "input": number.name,
         "low": number.written.low,
@@ -159,18 +168,19 @@ def _leaf(value: float) -> Array:
 
 
 def _at_ends(setup: Setup, choice: Choice, numbers: Sequence[Uncertain]) -> Floats:
-    """Logarithm of the price at both ends of every number over the price as it is; 0 where it would not fit."""
+    """Logarithm of the price at both ends of every number over the price as it is; NaN where it would not fit."""
     moved = [number.asked_with(end) for number in numbers for end in (number.low, number.high)]
     base, *ends = _log_prices([setup, *moved], choice)
-    effects = np.array(ends).reshape(-1, 2) - base
-    return np.where(np.isfinite(effects), effects, 0.0)
+    return np.array(ends).reshape(-1, 2) - base
 
 
 def _log_prices(setups: Sequence[Setup], choice: Choice) -> Floats:
-    """Logarithm of the price of a token at the chosen layout and concurrency, before idle systems."""
+    """Logarithm of the price of a token at the chosen layout and concurrency, before idle systems; NaN if unfit."""
     layout, n = Layout(*map(_leaf, choice.shape)), _leaf(choice.concurrency)
     asked = [(each.deployment(layout), each.load(n), each.money) for each in setups]
-    return np.log(evaluations(*specs.gather(asked)).unit.blended)
+    found = evaluations(*specs.gather(asked))
+    served = (np.asarray(found.point.memory.fits) > 0) & np.isfinite(found.unit.blended)
+    return np.log(np.where(served, found.unit.blended, np.nan))
 
 
 def _log_effects(numbers: list[Uncertain], ends: Floats) -> Floats:

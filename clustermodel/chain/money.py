@@ -34,6 +34,7 @@ def money_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
         "usd_per_accelerator_hour": float(evaluation.hour.total) * SECONDS_PER_HOUR,
         "cost_basis": setup.question.cost_basis,
         "price_date": setup.quote.date if setup.quote else None,
+        "price_factor": None if setup.quote else float(setup.terms.spec.price_factor),
         "utilisation": float(setup.terms.spec.utilisation),
         "allocation": setup.question.allocation,
         "accelerators_paid_for": float(evaluation.carried),

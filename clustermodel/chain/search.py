@@ -21,6 +21,12 @@ from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency, open_loop
 
+_STEPS = 32
+"""Concurrencies tried between two that were tried before."""
+_EQUAL = 1e-12  # prices that differ by rounding alone
+_DIP = 0.05
+"""Share by which a price may fall between two rungs of the first ladder and rise again."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
@@ -113,8 +119,10 @@ def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:
 
 
 def cheapest(grid: Grid, allowed: NDArray[np.bool_]) -> int:
-    """Row with the lowest price among the allowed."""
-    return int(np.argmin(np.where(allowed, grid.price, np.inf)))
+    """Row with the lowest price among the allowed; of equal ones, which whole systems make, the fastest."""
+    least = np.min(grid.price[allowed])
+    equal = allowed & (grid.price <= least * (1 + _EQUAL))
+    return int(np.argmin(np.where(equal, grid.tpot, np.inf)))
 
 
 def lower_envelope(
@@ -128,12 +136,37 @@ def lower_envelope(
     return order[first]
 
 
-def between(setup: Setup, grid: Grid, index: int) -> Grid:
-    """The chosen layout at the concurrencies around the chosen one, to the integer or to 1/64."""
-    shape, n = grid.shapes[index], grid.concurrency[index]
-    same = np.asarray([other == shape for other in grid.shapes])
-    ladder = np.sort(grid.concurrency[same])
-    low = ladder[max(np.searchsorted(ladder, n) - 1, 0)]
-    high = ladder[min(np.searchsorted(ladder, n) + 1, len(ladder) - 1)]
-    fine = np.unique(np.round(np.linspace(low, high, min(int(high - low) + 1, 128))))
-    return sweep(setup, [shape] * len(fine), fine)
+def closer(
+    grid: Grid, merit: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> tuple[list[Shape], NDArray[np.float64]]:
+    """Pairs of layout and concurrency (whole numbers) around every layout's best that could be the best of all.
+
+    `merit` is what is to be least, of all rows. A layout is at its best where it is cheapest, or, where an objective
+    stands in the way, between its last allowed concurrency and the next. One whose rows there, allowed or not, are
+    all worse than the best allowed row by more than a curve dips between two rungs is left out.
+    """
+    best = np.min(merit[allowed])
+    pairs = []
+    for shape in dict.fromkeys(grid.shapes):
+        rows = np.asarray([row for row, other in enumerate(grid.shapes) if other == shape])
+        rows = rows[np.argsort(grid.concurrency[rows])]
+        if allowed[rows].any():
+            places = _places(merit[rows], allowed[rows])
+            reached = merit[rows][np.unique(np.concatenate(places))]
+            if np.min(reached, initial=np.inf, where=np.isfinite(reached)) <= best + _DIP * abs(best):
+                pairs += [(shape, n) for n in _whole_numbers(grid.concurrency[rows], places)]
+    shapes, loads = zip(*pairs, strict=True)
+    return list(shapes), np.asarray(loads, dtype=float)
+
+
+def _places(merit: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Rungs of one layout around its cheapest allowed one, and from its last allowed one to the next."""
+    top = len(merit) - 1
+    cheapest, last = int(np.argmin(np.where(allowed, merit, np.inf))), int(np.flatnonzero(allowed)[-1])
+    spans = ((max(cheapest - 1, 0), min(cheapest + 1, top)), (last, min(last + 1, top)))
+    return [np.arange(low, high + 1) for low, high in spans]
+
+
+def _whole_numbers(ladder: NDArray[np.float64], places: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+    fine = [np.linspace(ladder[each[0]], ladder[each[-1]], _STEPS + 1) for each in places]
+    return np.unique(np.round(np.concatenate([*fine, *(ladder[each] for each in places)])))

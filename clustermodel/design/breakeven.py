@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from clustermodel import __version__
 from clustermodel.assembly.layouts import AXES, candidates
 from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.choose import CLOSER, Choice, choose
 from clustermodel.chain.cost import SCHEMA, answer
 from clustermodel.chain.numbers import Number, system_numbers, with_price, with_system
 from clustermodel.chain.question import Question, named
-from clustermodel.chain.search import Grid, between, product, sweep
+from clustermodel.chain.search import Grid, closer, product, sweep
 from clustermodel.chain.setup import Setup, find, limits, set_up
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
@@ -95,18 +95,16 @@ def matching_price(setup: Setup, target: float) -> tuple[float, Choice]:
         setup.system.spec, setup.model.spec, setup.question.n_accelerators, setup.question.fixed_axes
     )
     grid, dearer = (product(with_price(setup, price), shapes) for price in _two_prices(setup))
-    prices = _matching(setup, grid, dearer, target)
-    best = int(np.argmax(prices))
-    if not grid.meets(*limits(setup))[best] or prices[best] <= 0:
+    prices, allowed = _matching(setup, grid, dearer, target)
+    best = int(np.argmax(np.where(allowed, prices, -np.inf)))
+    if not allowed[best] or prices[best] <= 0:
         choice = choose(setup)  # which says why where nothing is feasible
         raise InfeasibleError(_never(setup, float(grid.price[best]), target, choice))
-    if setup.question.concurrency is None:
-        fine = between(with_price(setup, float(prices[best])), grid, best)
-        again = [
-            sweep(with_price(setup, price), fine.shapes, fine.concurrency) for price in _two_prices(setup)
-        ]
-        refined = _matching(setup, again[0], again[1], target)
-        best, grid, prices = int(np.argmax(refined)), again[0], refined
+    for _ in range(CLOSER if setup.question.concurrency is None else 0):
+        pairs = closer(grid, -prices, allowed)
+        grid, dearer = (sweep(with_price(setup, price), *pairs) for price in _two_prices(setup))
+        prices, allowed = _matching(setup, grid, dearer, target)
+        best = int(np.argmax(np.where(allowed, prices, -np.inf)))
     price = float(prices[best])
     asked = dataclasses.replace(
         setup.question,
@@ -121,12 +119,13 @@ def _two_prices(setup: Setup) -> tuple[float, float]:
     return listed, 2 * listed
 
 
-def _matching(setup: Setup, grid: Grid, dearer: Grid, target: float) -> NDArray[np.float64]:
-    """Price at which each row costs `target`; -inf for rows that do not fit or miss the objectives."""
+def _matching(
+    setup: Setup, grid: Grid, dearer: Grid, target: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Price at which each row costs `target`, and which rows fit and meet the objectives."""
     listed, double = _two_prices(setup)
     slope = (dearer.price - grid.price) / (double - listed)
-    allowed = grid.meets(*limits(setup))
-    return np.where(allowed, listed + (target - grid.price) / slope, -np.inf)
+    return listed + (target - grid.price) / slope, grid.meets(*limits(setup))
 
 
 def _never(setup: Setup, cost: float, target: float, choice: Choice) -> str:
@@ -160,4 +159,5 @@ def _moved(setup: Setup, choice: Choice, number: Number, value: float, target: f
     changed = with_system(setup, number.set(setup.system.spec, value))
     at = np.asarray([choice.concurrency])
     grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(setup)]
-    return float(_matching(setup, grids[0], grids[1], target)[0])
+    (found,), (allowed,) = _matching(setup, grids[0], grids[1], target)
+    return float(found) if allowed else -math.inf

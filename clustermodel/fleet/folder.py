@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustermodel.catalog import ConfigError, Written, did_you_mean, mistakes, read_toml, read_written
+from clustermodel.catalog import Bounds, ConfigError, Written, did_you_mean, mistakes, read_toml, read_written
 from clustermodel.fleet.schema import PROVENANCE, REQUIRED, SETTINGS, TABLES, Column
 
 FIRST_LINE = 2  # of data in a CSV file, as editors count
@@ -123,7 +123,7 @@ def _blocks(rows: Any, problems: list[str]) -> tuple[list[dict[str, Any]], list[
 def _written(
     where: tuple[str, str], row: Any, unit: str, problems: list[str], least: float = 0.0
 ) -> tuple[float, list[Given]]:
-    if wrong := list(mistakes(row, unit, least)):
+    if wrong := list(mistakes(row, unit, Bounds(least))):
         problems.extend(f"{where[0]}: {where[1]}: {problem}" for problem in wrong)
         return float("nan"), []
     number = read_written(row)

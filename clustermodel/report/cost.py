@@ -135,12 +135,18 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "fleet", f"{n['n_systems']} systems carry the rate, peaks and repairs included"
     yield (
         "money",
-        f"{words(answer['cost_basis'])} cost at utilisation {n['utilisation']}, "
-        f"{words(answer['allocation'])} among the tokens",
+        f"{_basis(answer)} at utilisation {n['utilisation']}, {words(answer['allocation'])} among the tokens",
     )
     yield "calibration", _calibration(answer)
     if answer.get("price_range"):
         yield "range", _range(answer)
+
+
+def _basis(answer: Answer) -> str:
+    """What the money is: a dated price, or parts at a share of the catalogue's prices."""
+    factor = answer["price_factor"]
+    paid = "" if factor in (None, 1) else f", {figure(factor)} of catalogue prices,"
+    return f"{words(answer['cost_basis'])} cost{paid}"
 
 
 def _memory(memory: Mapping[str, Any]) -> str:
@@ -180,7 +186,12 @@ def _range(answer: Answer) -> str:
     return (
         f"with the ranges of the inputs {usd(between['p10'])} to {usd(between['p90'])} per million tokens, "
         f"driven by {', '.join(drivers)}"
+        f"{''.join(_unfit(each) for each in answer['price_range']['does_not_fit_at'])}"
     )
+
+
+def _unfit(end: Mapping[str, Any]) -> str:
+    return f"; at {words(end['input'])} {end['value']} it does not fit"
 
 
 def _breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:

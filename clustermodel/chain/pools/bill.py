@@ -105,6 +105,7 @@ def money_fields(both: Both) -> dict[str, Any]:
         "usd_per_accelerator_hour": both.mean(lambda _, bill: float(bill.hour.total)) * SECONDS_PER_HOUR,
         "cost_basis": both.setup.question.cost_basis,
         "price_date": decode.quote.date if decode.quote else None,
+        "price_factor": None if decode.quote else float(decode.terms.spec.price_factor),
         "utilisation": float(decode.terms.spec.utilisation),
         "allocation": both.setup.question.allocation,
         "accelerators_paid_for": both.carried,
