@@ -102,8 +102,18 @@ def _compared(catalog: Catalog, rows: pd.DataFrame, table: CoefficientTable) -> 
 def own_points(catalog: Catalog, data: Path) -> Points:
     """The rows of a user's table that state what was run, and are no faster than physics."""
     rows, reasons = answerable(read_observations(catalog, data, READERS))
+    engines = catalog.names("engines")
+    rows, reasons = _kept(
+        rows, reasons, f"engine none of {', '.join(catalog.paths('engines'))}", ~rows["engine"].isin(engines)
+    )
+    rows = rows.assign(engine=rows["engine"].map(engines))
     rows, reasons = _kept(rows, reasons, "layout not stated (tp)", rows["tp"].isna())
     rows, reasons = _kept(rows, reasons, "flagged", rows["flag"].ne(""))
+    if len(rows):
+        heads = rows["model"].map(lambda slug: float(catalog.entry("models", slug).spec.heads))
+        rows, reasons = _kept(
+            rows, reasons, "tp does not divide the model's query heads", heads % rows["tp"] > 0
+        )
     if len(rows):
         rows, reasons = _kept(
             rows, reasons, "no link between the accelerators is known", ~connected(catalog, rows)

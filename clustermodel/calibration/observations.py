@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clustermodel.assembly.formats import BYTES
 from clustermodel.catalog import Catalog, ConfigError
 
 FOLDER = "measurements"
@@ -63,6 +64,8 @@ REQUIRED = ("system", "model", "engine", "isl", "osl", "concurrency")
 _DEFAULTS = {"pp": 1.0, "dp": 1.0, "ep": 1.0, "workers": 1.0, "disaggregated": 0.0, "layout_assumed": 0.0}
 _DEFAULTS |= {"equal_lengths": 0.0, "usd_output_only": 0.0, "prefill_workers": 0.0, "depth": 0.0}
 _ZERO_ONE = ("disaggregated", "layout_assumed", "equal_lengths", "usd_output_only")
+RANKS = frozenset(f"{pool}{axis}" for pool in ("", "prefill_") for axis in ("tp", "pp", "dp", "ep"))
+FORMATS = frozenset({"precision", "kv_precision"})
 CLOSED_LOOP = "online-closed-loop"
 UNSTATED = 0.0
 """Worker count of a pool whose source does not state it."""
@@ -115,7 +118,10 @@ def read_observations(catalog: Catalog, data: Path | None, readers: Mapping[str,
         return with_flags(own_format(shipped_table(catalog, TABLE), known), flags(catalog))
     raw = _csv(data)
     reader = next((read for column, read in readers.items() if column in raw.columns), own_format)
-    rows = reader(raw, known)
+    try:
+        rows = reader(raw, known)
+    except ConfigError as error:
+        raise ConfigError(f"{data}: {error}") from None
     if "flagged" in raw.columns:
         flagged = ~raw["flagged"].astype(object).fillna("").astype(str).isin(["", "0", "0.0", "False"])
         rows["flag"] = rows["flag"].where(~flagged | rows["flag"].ne(""), "flagged by the table")
@@ -144,12 +150,20 @@ def flags(catalog: Catalog) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
+    """The table; a row's label is its line in the file less 2, so blank lines leave gaps."""
     try:
-        return pd.read_csv(path, low_memory=False)
+        raw = pd.read_csv(path, low_memory=False, skip_blank_lines=False)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ConfigError(f"{path}: cannot be read as CSV: {error}") from None
+    if not isinstance(raw.index, pd.RangeIndex):
+        raise ConfigError(
+            f"{path}: rows have more fields than the header has names; take commas off their ends"
+        )
+    if len(raw.columns) == 1 and (other := next((each for each in ";\t" if each in raw.columns[0]), "")):
+        raise ConfigError(f"{path}: fields are separated by {other!r}; separate them by commas")
+    return raw.dropna(how="all")
 
 
 def complete(rows: pd.DataFrame) -> pd.DataFrame:
@@ -168,9 +182,10 @@ def complete(rows: pd.DataFrame) -> pd.DataFrame:
 
 def own_format(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
     """Rows of the package's own format, which is also the simplest for a user's table."""
+    raw = raw.rename(columns=lambda name: name.strip().lower())
     if problems := list(_problems(raw)):
-        raise ConfigError("\n  ".join(["measurement table", *problems]))
-    rows = complete(raw)
+        raise ConfigError("\n  ".join(["not a table of measurements", *problems]))
+    rows = complete(raw.reset_index(drop=True))
     rows["system"], rows["model"] = known.system(rows["system"]), known.model(rows["model"])
     rows["engine"] = rows["engine"].str.lower()
     rows["scenario"] = rows["scenario"].where(rows["scenario"].ne(""), CLOSED_LOOP)
@@ -186,13 +201,22 @@ def _problems(raw: pd.DataFrame) -> Iterator[str]:
     for name in REQUIRED:
         if name not in raw.columns:
             yield f"column {name}: missing; the table needs {', '.join(REQUIRED)}"
-    for name in NUMBERS.keys() & set(raw.columns):
+    for name in FORMATS.intersection(raw.columns):
+        stated = raw[name].dropna().astype(str).str.strip().str.lower()
+        for index in stated.index[~stated.isin(["", *BYTES])][:1]:
+            yield f"column {name}, line {index + 2}: {stated[index]!r} is none of {', '.join(BYTES)}"
+    for name in [each for each in NUMBERS if each in raw.columns]:
         column = raw[name]
         numbers = pd.to_numeric(column, errors="coerce")
         for index in numbers.index[numbers.isna() & column.notna()][:1]:
             yield f"column {name}, line {index + 2}: expected a number, got {column[index]!r}"
         for index in numbers.index[numbers < 0][:1]:
             yield f"column {name}, line {index + 2}: {numbers[index]:g} is negative"
+        for index in numbers.index[np.isinf(numbers)][:1]:
+            yield f"column {name}, line {index + 2}: expected a finite number; leave unmeasured cells empty"
+        if name in RANKS:
+            for index in numbers.index[(numbers < 1) | (numbers % 1 > 0)][:1]:
+                yield f"column {name}, line {index + 2}: expected a whole number of at least 1"
         if name in _ZERO_ONE and not numbers.dropna().isin([0, 1]).all():
             yield f"column {name}: expected 0 or 1"
 
@@ -208,7 +232,7 @@ FACTS = (
     "speculation",
     "workers",
     "layout_assumed",
-    *(f"{pool}{axis}" for pool in ("", "prefill_") for axis in ("tp", "pp", "dp", "ep")),
+    *sorted(RANKS),
     "prefill_workers",
     "n_accelerators",
 )
