@@ -95,6 +95,7 @@ class Accelerator(eqx.Module):
     scaleout_bandwidth: Scalar = quantity("B/s", "network, one direction", 0.0)
     idle_power: Scalar = quantity("W", "board power without work", 0.0)
     provisioned_power: Scalar = quantity("W", "all-in planning power, facility overhead included", 0.0)
+    provisioned_pue: Scalar = quantity("", "PUE inside the planning power", 1.0, least=1.0)
     price: Scalar = quantity("USD", "purchase price of the part", 0.0)
 
     @property

@@ -97,8 +97,9 @@ def test_a_chassis_nobody_described_adds_nothing():
 
 def test_facility_power_counts_overhead_once_and_provisioned_power_not_again():
     np.testing.assert_allclose(facility_power(f(1000), f(1.3)), 1300)
-    np.testing.assert_allclose(provisioned_power(f(1730), f(1275), f(1.3)), 1730)
-    np.testing.assert_allclose(provisioned_power(f(0), f(1275), f(1.3)), 1657.5)
+    np.testing.assert_allclose(provisioned_power(f(1730), f(1.2), f(1275), f(1.2)), 1730)
+    np.testing.assert_allclose(provisioned_power(f(1730), f(1.2), f(1275), f(1.3)), 1730 * 1.3 / 1.2)
+    np.testing.assert_allclose(provisioned_power(f(0), f(1.2), f(1275), f(1.3)), 1657.5)
 
 
 def test_planning_power_adds_the_reserve_to_the_ninetieth_percentile():
@@ -149,7 +150,7 @@ def test_gb300_rack_worked_example():
 
 def test_planning_by_measurement_buys_two_thirds_more_accelerators_per_gigawatt_than_nameplate():
     # evidence: 1.259 kW from measurement against 2.10 kW provisioned (InferenceX, 2026-04): 1.67x
-    np.testing.assert_allclose(provisioned_power(f(2100), f(0), f(1.1)) / f(1259), 1.67, rtol=2e-3)
+    np.testing.assert_allclose(provisioned_power(f(2100), f(1.2), f(0), f(1.2)) / f(1259), 1.67, rtol=2e-3)
 
 
 def test_memory_beside_the_boards_is_a_first_order_term_of_a_128_terabyte_server():

@@ -33,7 +33,8 @@ def power_fields(setup: Setup, choice: Choice) -> dict[str, Any]:
 def planned_power(setup: Setup, inlet: float) -> float:
     """All-in planning power of an accelerator (W); what it draws at `inlet` and the meter where none is known."""
     system, pue = setup.system.spec, setup.site.spec.pue
-    planned = provisioned_power(system.accelerator.provisioned_power, system.max_power / system.count, pue)
+    chip, limit = system.accelerator, system.max_power / system.count
+    planned = provisioned_power(chip.provisioned_power, chip.provisioned_pue, limit, pue)
     return float(planned) or inlet * float(pue)
 
 

@@ -152,10 +152,10 @@ def provisioned_it_power(system: System, site: Site) -> Scalar:
     `facility.provisioned_power` (what limits in MW are counted in) less the facility overhead inside it. The
     inlet limit is the system's largest power where known, else its typical power, else its boards' own limit.
     """
-    limit = system.accelerator.tdp
+    chip, limit = system.accelerator, system.accelerator.tdp
     for power in (system.typical_power / system.count, system.max_power / system.count):
         limit = jnp.where(power > 0, power, limit)
-    return provisioned_power(system.accelerator.provisioned_power, limit, site.pue) / site.pue
+    return provisioned_power(chip.provisioned_power, chip.provisioned_pue, limit, site.pue) / site.pue
 
 
 def holding_price(tier: MemoryTier, terms: Terms) -> Scalar:

@@ -16,8 +16,8 @@ from clustermodel.units import SECONDS_PER_YEAR
 
 _USED = {
     "systems": (
-        "price", "count", "max_power", "accelerator.provisioned_power", "accelerator.idle_power",
-        "chassis.fixed_power",
+        "price", "count", "max_power", "accelerator.provisioned_power", "accelerator.provisioned_pue",
+        "accelerator.idle_power", "chassis.fixed_power",
     ),
     "sites": ("electricity", "pue", "carbon", "facility_capex", "facility_life"),
     "prices": ("price_factor", "network_fraction", "maintenance_fraction", "life"),
@@ -81,8 +81,8 @@ def system_numbers(system: System, terms: Terms, pue: float) -> dict[str, float]
     The price is the volume price with the network; planning power has the facility overhead inside.
     """
     count = float(system.count)
-    limit = system.max_power / system.count
-    planned = provisioned_power(system.accelerator.provisioned_power, limit, jnp.asarray(pue))
+    chip, limit = system.accelerator, system.max_power / system.count
+    planned = provisioned_power(chip.provisioned_power, chip.provisioned_pue, limit, jnp.asarray(pue))
     return {
         "price": float(system.price * terms.price_factor * (1 + terms.network_fraction)),
         "maintenance": float(terms.maintenance_fraction) / SECONDS_PER_YEAR,

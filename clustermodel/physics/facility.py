@@ -25,13 +25,14 @@ def pue_at_load(pue: Scalar, fixed_overhead: Scalar, load: Scalar) -> Scalar:
     return 1 + (fixed_overhead + (pue - 1 - fixed_overhead) * load) / load
 
 
-def provisioned_power(published: Scalar, inlet_limit: Scalar, pue: Scalar) -> Scalar:
-    """All-in planning power (W per accelerator): the published figure, else the inlet's limit times PUE.
+def provisioned_power(published: Scalar, inside: Scalar, inlet_limit: Scalar, pue: Scalar) -> Scalar:
+    """All-in planning power at a site (W per accelerator): IT power to plan for, times the site's PUE.
 
-    `inlet_limit` is the largest power of the system at its inlet over its accelerators. Facility overhead is
-    inside the result; it is never multiplied by PUE again.
+    IT power is the published all-in figure less the facility overhead inside it, a PUE of `inside`; else
+    `inlet_limit`, the largest power of the system at its inlet over its accelerators. The result has the overhead
+    of this site inside: it is never multiplied by PUE again.
     """
-    return jnp.where(published > 0, published, facility_power(inlet_limit, pue))
+    return facility_power(jnp.where(published > 0, published / inside, inlet_limit), pue)
 
 
 def planning_power(facility_power: Scalar, peak_to_mean: Scalar, reserve: Scalar) -> Scalar:
