@@ -21,9 +21,9 @@ _SOURCE_WORDS = ("title", "url", "published", "accessed", "licence", "note")
 
 def check(path: Path | str) -> list[str]:
     """Read a configs folder, one kind's folder, one entry or a config.json; sentences that name file and field."""
-    place = Path(path)
-    if not place.exists():
-        raise ConfigError(f"{place}: no such file or folder; check the path")
+    if not Path(path).exists():
+        raise ConfigError(f"{path}: no such file or folder; check the path")
+    place = Path(path).resolve()
     if place.suffix == ".json":
         return _sentences(place.name, lambda: read_config(place))
     if place.is_file():
@@ -44,6 +44,8 @@ def _file_problems(file: Path) -> list[str]:
 
 def _folder_problems(root: Path) -> Iterator[str]:
     known = (*KINDS, *OTHER_FOLDERS)
+    if not any((root / name).is_dir() for name in known) and not (root / "sources.toml").exists():
+        yield f"{root.name}/: no entries in it; put them in folders named {', '.join(KINDS)}"
     for child in sorted(root.iterdir()):
         if child.is_dir() and child.name not in known and any(child.glob("*.toml")):
             yield f"{child.name}/: no kind of entry{did_you_mean(child.name, known)}; nothing in it is read"

@@ -46,7 +46,7 @@ def objective_out_of_reach(setup: Setup, grid: Grid) -> str:
     max_ttft, max_tpot = limits(setup)
     fitting = grid.meets(math.inf, math.inf)
     if not fitting.any():
-        return _unlinked(setup)
+        return _endless(setup, grid)
     best_tpot, best_ttft = _least(grid.tpot, fitting), _least(grid.ttft, fitting)
     where = f"{setup.model.name} on {setup.system.name}"
     if grid.tpot[best_tpot] > max_tpot:
@@ -58,11 +58,17 @@ def objective_out_of_reach(setup: Setup, grid: Grid) -> str:
     return f"{where} {_unreachable('ttft', max_ttft, grid, nearest)}, {within}"
 
 
-def _unlinked(setup: Setup) -> str:
+def _endless(setup: Setup, grid: Grid) -> str:
+    """Why no layout that fits ever finishes a step at a finite price."""
+    where = setup.system.name
+    if any(math.prod(shape[:3]) == 1 for shape in np.asarray(grid.shapes)[grid.fits]):
+        dead = float(setup.system.spec.accelerator.hbm_bandwidth) == 0
+        cause = "bandwidth, its hbm_bandwidth is 0" if dead else "a number given with --set"
+        return f"no layout on {where} ever finishes a step at a finite price; binding limit: {cause}"
     return (
-        f"no link between the accelerators of {setup.system.name} is known, so no layout asked for ever "
-        "finishes a step; binding limit: interconnect. What would do: --n-accelerators 1, or a link such as "
-        "--set accelerator.scaleout_bandwidth='50 GB/s'"
+        f"no link between the accelerators of {where} is known, so no layout asked for ever finishes a step; "
+        "binding limit: interconnect. What would do: a link such as --set "
+        "accelerator.scaleout_bandwidth='50 GB/s'"
     )
 
 

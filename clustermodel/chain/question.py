@@ -103,7 +103,7 @@ def _bad_numbers(question: Question) -> list[str]:
     for field in (*_POSITIVE, *_AXES, *_POOLS, "utilisation"):
         value = getattr(question, field)
         if value is not None and not (math.isfinite(value) and 0 < value <= _MOST):
-            problems.append(f"{option(field)} {value}: write a positive number")
+            problems.append(f"{option(field)} {value}: write a positive number of at most {_MOST:g}")
     if question.utilisation is not None and question.utilisation > 1:
         problems.append(f"--utilisation {question.utilisation}: write a share in (0, 1]")
     hit = question.prefix_hit_rate

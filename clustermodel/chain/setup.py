@@ -158,10 +158,10 @@ def find(catalog: Catalog, folder: str, given: str | Entry[Any]) -> Entry[Any]:
 
 
 def model_entry(catalog: Catalog, name: str | Entry[Model]) -> Entry[Model]:
-    """A catalogue model by name, or the model of a Hugging Face config.json by path."""
+    """A catalogue model by name, or the model of a Hugging Face config.json, or of a folder with one, by path."""
     if not isinstance(name, str):
         return name
-    if name.lower().endswith(".json"):
+    if name.lower().endswith(".json") or (Path(name) / "config.json").is_file():
         from clustermodel.catalog import read_config
 
         return read_config(Path(name))

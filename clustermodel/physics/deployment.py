@@ -63,10 +63,13 @@ class Deployment(eqx.Module):
     def link(self, ranks: Scalar) -> Scalar:
         """Bandwidth per accelerator and direction inside a group of `ranks` (B/s).
 
-        The scale-up (or host) link while the group fits one scale-up domain, else the network.
+        The scale-up (or host) link while the group fits one scale-up domain, else the network; cards without one
+        talk over their hosts' links inside one system.
         """
-        inside = ranks <= self.system.scaleup_domain
-        return jnp.where(inside, self.accelerator.link_bandwidth, self.accelerator.scaleout_bandwidth)
+        chip, system = self.accelerator, self.system
+        over_host = jnp.where(ranks <= system.count, chip.hostlink_bandwidth, 0.0)
+        beyond = jnp.where(chip.scaleout_bandwidth > 0, chip.scaleout_bandwidth, over_host)
+        return jnp.where(ranks <= system.scaleup_domain, chip.link_bandwidth, beyond)
 
     def read_rate(self, kind: str) -> Scalar:
         """Bandwidth at which dense weights, experts, head or cache are read where they lie (B/s)."""
