@@ -79,10 +79,45 @@ def test_every_number_of_100_000_configurations_is_finite_and_positive(many):
     assert bool(jnp.all(many.time.reload >= 0))
 
 
-def test_parts_sum_to_the_time_per_token(many):
+def test_parts_sum_to_the_replicas_time_and_with_the_prompts_of_others_to_the_time_per_token(many):
     owed = sum(jax.tree.leaves(jax.vmap(resources)(many)))
-    np.testing.assert_allclose(owed, many.tpot, rtol=1e-9)
-    np.testing.assert_allclose(jax.vmap(lambda point: point.time.total)(many), many.tpot, rtol=1e-12)
+    np.testing.assert_allclose(owed, jax.vmap(lambda point: point.time.total)(many), rtol=1e-9)
+    seen = many.time.decode + many.others * (many.time.prefill + many.time.reload)
+    np.testing.assert_allclose(seen, many.tpot, rtol=1e-12)
+
+
+def test_a_request_alone_waits_for_no_prompt_its_own_least_of_all():
+    """Its time per token is that of a decode step at its context, however long the prompt was."""
+    for isl, osl in ((30_000.0, 8.0), (16_384.0, 128.0)):
+        load = worlds.load(1.0, isl=isl, osl=osl)
+        point = closed_loop(worlds.deployment(), load)
+        assert float(point.tpot) == pytest.approx(float(point.step.total), rel=1e-6)
+        alone = point.request_rate * (point.ttft + osl * point.tpot)
+        assert float(alone) == pytest.approx(1.0, rel=1e-3)  # the replica's time is spent once
+
+
+def test_a_bound_never_falls_with_the_context():
+    contexts = (1024.0, 8192.0, 65_536.0)
+    bounds = [
+        float(closed_loop(worlds.deployment(), worlds.load(1.0, isl=isl, osl=8.0)).bounds.tpot)
+        for isl in contexts
+    ]
+    assert bounds == sorted(bounds)
+
+
+@pytest.mark.parametrize("model", [worlds.dense_model, worlds.moe_model])
+def test_one_sequence_is_read_whole_stage_after_stage_whatever_the_stages_and_the_ranks(model):
+    """A part of the batch has at least one sequence: more stages than sequences make no token faster."""
+    load = worlds.load(1.0, isl=65_536.0, osl=1024.0)
+    of = lambda pp, dp: eqx.tree_at(
+        lambda d: d.layout, worlds.deployment(model=model()), Layout(*map(jnp.asarray, (1.0, pp, dp, 1.0)))
+    )
+    times = [closed_loop(of(pp, 1.0), load) for pp in (1.0, 2.0, 4.0, 8.0)]
+    bounds = [float(point.bounds.tpot) for point in times]
+    np.testing.assert_allclose(bounds, bounds[0], rtol=1e-3)
+    assert all(float(a.tpot) <= float(b.tpot) for a, b in zip(times, times[1:], strict=False))
+    ranks = [closed_loop(of(1.0, dp), load).step.attention.total for dp in (1.0, 8.0)]
+    assert float(ranks[0]) == pytest.approx(float(ranks[1]), rel=1e-3)
 
 
 def test_utilisation_of_arithmetic_and_bandwidth_is_at_most_one(many):
@@ -157,7 +192,7 @@ def test_token_times_and_rates_fill_the_replicas_time():
         + point.token_time.prefill * per_output * 0.5
         + point.token_time.reload * per_output * 0.5
     )
-    assert float(spent * point.batch) == pytest.approx(float(point.tpot))
+    assert float(spent * point.batch) == pytest.approx(float(point.time.total))
 
 
 def test_flops_per_token_are_twice_the_active_parameters_for_short_sequences():

@@ -161,3 +161,10 @@ def test_work_is_what_the_formula_counts_for_a_hand_made_model():
     assert float(need.dense.arithmetic) == pytest.approx(2 * 10 * dense / 2 / 2e15)
     assert float(need.attention.traffic) == pytest.approx(10 * 1000 * 163840 / 2 / 4e12)
     assert float(need.attention.arithmetic) == pytest.approx(10 * 1000 * 80 * 64 / 2 * 4 * 128 / 1e15)
+
+
+def test_heads_of_unequal_sizes_multiply_keys_of_one_and_values_of_the_other():
+    assert (
+        float(transformer.head_flops(worlds.dense_model(head_dim=192.0, v_head_dim=128.0)))
+        == 2 * 192 + 2 * 128
+    )

@@ -19,8 +19,8 @@ from clustermodel.chain.setup import Setup, set_up
 from clustermodel.chain.uncertainty import ranges, uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
 from clustermodel.kept import Kept
-from clustermodel.serving.phases import Phases
 from clustermodel.serving.resources import resources
+from clustermodel.serving.steady import ServingPoint
 
 SCHEMA = 1
 _owed = Kept(resources)
@@ -81,7 +81,7 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
         },
         "breakdown": {
             "usd_per_accelerator_hour": hour_parts(choice),
-            "step_ms": step_ms(point.step, point.time.decode) | _before_decode(point.time),
+            "step_ms": step_ms(point.step, point.time.decode) | _before_decode(point),
             "power_w": power_parts(setup, choice),
         },
         "roofline": roofline(setup, choice),
@@ -94,9 +94,10 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
     return found | {"uncertainty": uncertainty(found, ranges(catalog, setup))}
 
 
-def _before_decode(time: Phases) -> dict[str, float]:
-    """The rest of the mean time per output token (ms)."""
-    return {"prefill": float(time.prefill) * MS, "reload": float(time.reload) * MS}
+def _before_decode(point: ServingPoint) -> dict[str, float]:
+    """The rest of the mean time per output token (ms): what a running request sees of the prompts of others."""
+    seen = float(point.others) * MS
+    return {"prefill": float(point.time.prefill) * seen, "reload": float(point.time.reload) * seen}
 
 
 def binding_limit(setup: Setup, choice: Choice, resource_time: dict[str, float]) -> str:

@@ -22,7 +22,7 @@ def roofline(setup: Setup, choice: Choice) -> dict[str, Any]:
     spent = {
         "decode": (point.decode_demand, point.time.decode),
         "prefill": (point.prefill_demand, point.time.prefill + point.time.reload),
-        "together": (both, point.tpot),
+        "together": (both, point.time.total),
     }
     phases = {}
     for name, (demand, seconds) in spent.items():

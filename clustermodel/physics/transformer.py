@@ -100,6 +100,11 @@ def full_layers(model: Model) -> Scalar:
 
 
 def decode_attention_flops(model: Model) -> Scalar:
-    """FLOP per head, layer and attended token: 2 (2 r_kv + r_rope) for absorbed MLA, else 4 d_head."""
+    """FLOP per head, layer and attended token: 2 (2 r_kv + r_rope) for absorbed MLA, else those of plain heads."""
     absorbed = 2 * (2 * model.kv_lora_rank + model.qk_rope_dim)
-    return jnp.where(model.kv_lora_rank > 0, absorbed, 4 * model.head_dim)
+    return jnp.where(model.kv_lora_rank > 0, absorbed, head_flops(model))
+
+
+def head_flops(model: Model) -> Scalar:
+    """FLOP per head, layer and attended token of plain heads: 2 d_qk for the score and 2 d_v for the value."""
+    return 2 * (model.head_dim + model.v_head_dim)

@@ -56,9 +56,19 @@ class Work(eqx.Module):
         return self.dense + self.experts + self.head + self.attention + self.prefill_attention
 
 
+def sequences(tokens: Tokens, shares: Scalar) -> Scalar:
+    """Decoding sequences of one of `shares` equal parts of a batch: no part that decodes has less than one."""
+    return jnp.where(tokens.decode > 0, jnp.maximum(tokens.decode / shares, 1.0), 0.0)
+
+
 def rank_tokens(deployment: Deployment, tokens: Tokens) -> Scalar:
-    """Tokens that pass one pipeline stage in an iteration: decode x verified / pp + prefill."""
-    return tokens.decode * tokens.verified / deployment.layout.pp + tokens.prefill
+    """Tokens that pass one pipeline stage in an iteration: those of a part of the batch, and prefill."""
+    return sequences(tokens, deployment.layout.pp) * tokens.verified + tokens.prefill
+
+
+def _rank_sequences(d: Deployment, tokens: Tokens) -> Scalar:
+    """Decoding sequences of the busiest attention rank in one pass."""
+    return sequences(tokens, d.layout.pp * d.layout.dp)
 
 
 def cache_shards(deployment: Deployment) -> Scalar:
@@ -79,7 +89,8 @@ def work(deployment: Deployment, tokens: Tokens) -> Work:
 
 
 def _dense(d: Deployment, tokens: Tokens) -> Demand:
-    count, f, per_rank = transformer.weights(d.model), d.formats, rank_tokens(d, tokens) / d.layout.dp
+    count, f = transformer.weights(d.model), d.formats
+    per_rank = _rank_sequences(d, tokens) * tokens.verified + tokens.prefill / d.layout.dp
     stored = count.attention * f.attention_bytes + count.ffn * f.ffn_bytes + adapter_reads(d, tokens)
     arithmetic = 2 * per_rank * (count.attention / f.attention_rate + count.ffn / f.ffn_rate)
     return Demand(stored / d.layout.tp / d.read_rate("dense"), arithmetic / d.layout.tp)
@@ -92,7 +103,7 @@ def adapter_reads(d: Deployment, tokens: Tokens) -> Scalar:
     sequences of different adapters in one step and reads each adapter once.]
     """
     prompts = jnp.where(tokens.prefill > 0, 1.0, 0.0)
-    using = tokens.adapter_share * (tokens.decode / d.layout.pp / d.layout.dp + prompts)
+    using = tokens.adapter_share * (_rank_sequences(d, tokens) + prompts)
     several = jnp.maximum(tokens.adapters, 2.0)
     distinct = jnp.where(
         tokens.adapters > 1, several * (1 - (1 - 1 / several) ** using), jnp.minimum(using, 1.0)
@@ -112,7 +123,7 @@ def _experts(d: Deployment, tokens: Tokens) -> Demand:
 
 def _head(d: Deployment, tokens: Tokens) -> Demand:
     shard = transformer.weights(d.model).head / d.layout.tp
-    outputs = tokens.decode * tokens.verified / d.layout.pp / d.layout.dp
+    outputs = _rank_sequences(d, tokens) * tokens.verified
     used = jnp.where(tokens.decode > 0, 1.0, 0.0)
     return Demand(
         used * shard * d.formats.head_bytes / d.read_rate("head"),
@@ -121,18 +132,18 @@ def _head(d: Deployment, tokens: Tokens) -> Demand:
 
 
 def _attention(d: Deployment, tokens: Tokens) -> Demand:
-    sequences = tokens.decode / d.layout.pp / d.layout.dp
+    running = _rank_sequences(d, tokens)
     read = transformer.read_cache(d.model, tokens.context, d.formats.cache_bytes, d.formats.state_bytes)
     per_head = transformer.attended(d.model, tokens.context) * transformer.decode_attention_flops(d.model)
     heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
     return Demand(
-        sequences * read.total / cache_shards(d) / d.read_rate("cache"),
-        sequences * tokens.verified * heads * per_head / d.formats.wide_rate,
+        running * read.total / cache_shards(d) / d.read_rate("cache"),
+        running * tokens.verified * heads * per_head / d.formats.wide_rate,
     )
 
 
 def _prefill_attention(d: Deployment, tokens: Tokens) -> Demand:
     heads = transformer.full_layers(d.model) * d.model.heads / d.layout.tp
-    per_head = transformer.attended(d.model, tokens.prefill_context) * 4 * d.model.head_dim
+    per_head = transformer.attended(d.model, tokens.prefill_context) * transformer.head_flops(d.model)
     arithmetic = tokens.prefill / d.layout.dp * heads * per_head / d.formats.wide_rate
     return Demand(jnp.zeros_like(arithmetic), arithmetic)

@@ -68,15 +68,15 @@ def under_cap(served: Served, board: BoardPower, clocks: Clocks, cap: Scalar) ->
     second = _phase(clocks, board, cap, full.decode, decode)
     slower = Phases(before * first.slowdown, point.time.decode * second.slowdown, none, none)
     power = Phases(first.power, second.power, full.stalled, full.idle)
-    mean = serving_power(board, work.total, point.tpot, is_multi) / mean_power(full, time)
+    mean = serving_power(board, work.total, point.time.total, is_multi) / mean_power(full, time)
     drawn = jnp.minimum(mean * mean_power(power, slower), jnp.minimum(cap, board.cap))
-    rate = point.output_rate * point.tpot / slower.total
+    rate = point.output_rate * point.time.total / slower.total
     return CappedPoint(
         prefill_clock=first.clock,
         decode_clock=second.clock,
         prefill_slowdown=first.slowdown,
         decode_slowdown=second.slowdown,
-        tpot=slower.total,
+        tpot=slower.decode + point.others * slower.prefill,
         output_rate=rate,
         power=power,
         board_power=jnp.maximum(drawn, board.stalled),

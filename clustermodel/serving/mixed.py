@@ -15,14 +15,14 @@ from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
 class MixedIteration(eqx.Module):
     """One mean iteration, per output token of every running sequence (s)."""
 
-    tpot: Scalar
+    tpot: Scalar  # as a running sequence sees it
     step: StepTime  # one pure decode iteration
-    time: Phases  # TPOT by phase
+    time: Phases  # of the replica, by phase, the prefill of every prompt included
     prompt_time: Scalar  # what the prefill of one prompt adds to the iterations that carry it
     prefill_demand: Demand  # work at peak rates behind `time.prefill` and `time.reload`
     decode_demand: Demand  # work at peak rates behind `time.decode`
     step_bound: Scalar  # least time of the decode iteration alone
-    bound: Scalar  # least time with the prefill
+    bound: Scalar  # least TPOT with the prefill that a running sequence sees
 
 
 def tokens_of(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
@@ -31,14 +31,27 @@ def tokens_of(load: Load, decode: Scalar, prefill: Scalar) -> Tokens:
     return Tokens(decode, prefill, load.context, load.prefill_context, 1 + load.draft_tokens, *adapters)
 
 
+def others(in_flight: Scalar) -> Scalar:
+    """Share of the prompts that a running request waits for: all but its own, (N - 1)/N."""
+    return jnp.maximum(in_flight - 1, 0.0) / jnp.maximum(in_flight, 1.0)
+
+
 def mixed_iteration(
-    deployment: Deployment, load: Load, batch: Scalar, prefix: CachedTokenTime | None = None
+    deployment: Deployment,
+    load: Load,
+    batch: Scalar,
+    in_flight: Scalar,
+    prefix: CachedTokenTime | None = None,
 ) -> MixedIteration:
-    """The mean iteration of `batch` running sequences.
+    """The mean iteration of `batch` running sequences, of `in_flight` requests that share the replica.
 
     Every decode iteration carries a prefill chunk of c tokens with the probability phi that balances input
-    and output tokens: TPOT = t(b, 0) + phi {m [t(b, c) - t(b, 0)] + L t_e} + reload of cached prefixes.
+    and output tokens: t = t(b, 0) + phi {m [t(b, c) - t(b, 0)] + L t_e} + reload of cached prefixes. A request does
+    not run while its own prompt is read: TPOT has (N - 1)/N of what prompts add. A mean batch below one is one
+    sequence that runs part of the time.
     """
+    batch = jnp.maximum(batch, 1.0)
+    seen = others(in_flight)
     c, zero = deployment.coefficients, jnp.zeros_like(batch)
     prefix = cached_token_time(deployment, load) if prefix is None else prefix
     pure, need = iteration(deployment, tokens_of(load, batch, zero))
@@ -62,9 +75,9 @@ def mixed_iteration(
         decode=jnp.maximum((pure.total + drafting) / accepted, step_bound),
     )
     added = _less(full_need.total, need.total).scaled(share)
-    bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added
+    bound = need.total.scaled(1 / (1 + load.draft_tokens)) + added.scaled(seen)
     return MixedIteration(
-        tpot=time.total,
+        tpot=time.decode + seen * (time.prefill + time.reload),
         step=pure,
         time=time,
         prompt_time=carried * load.uncached / jnp.maximum(chunk, 1.0),

@@ -102,7 +102,7 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
 
 def _tpot_curve(deployment: Deployment, load: Load, room: Scalar) -> Curve:
     """TPOT as a function of the number of running sequences (s), linear between nodes."""
-    return interpolated(lambda n: mixed_iteration(deployment, load, n).tpot, room)
+    return interpolated(lambda n: mixed_iteration(deployment, load, n, n).tpot, room)
 
 
 def interpolated(tpot_of: Callable[[Scalar], Scalar], room: Scalar) -> Curve:
@@ -198,7 +198,7 @@ def _ttft(deployment: Deployment, load: Load, arrivals: Arrivals, batch: Scalar,
     Prompts longer than a chunk are served one after the other, a queue with general service times
     [Pollaczek-Khinchine].
     """
-    step = mixed_iteration(deployment, load, jnp.maximum(batch, 1.0))
+    step = mixed_iteration(deployment, load, batch, batch + 1)
     prompt, varied = step.prompt_time, 1 + arrivals.input_variation
     burst = jnp.maximum(arrivals.burstiness - 1, 0.0)  # others of an arrival's own burst
     length = step.tpot + arrivals.rate * prompt**2 * (varied + burst)

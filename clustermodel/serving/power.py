@@ -41,6 +41,7 @@ def serving_work(
     As in `steady.closed_loop` an iteration carries a prefill chunk with the probability that balances input
     and output tokens; prefill is what that chunk adds. Drafted tokens are worked on whether accepted or not.
     """
+    batch = jnp.maximum(batch, 1.0)
     balance = batch / deployment.layout.pp * load.uncached / load.osl
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, _SHORTEST)
@@ -89,7 +90,7 @@ def replica_power(
     is_multi = jnp.where(deployment.layout.n_accelerators > 1, 1.0, 0.0)
     none = jnp.zeros_like(point.tpot)
     time = Phases(point.time.prefill + point.time.reload, point.time.decode, none, none)
-    mean = serving_power(board, work.total, point.tpot, is_multi)
+    mean = serving_power(board, work.total, point.time.total, is_multi)
     return power_by_phase(board, work, time, is_multi), mean
 
 
@@ -97,7 +98,7 @@ def tier_reads(deployment: Deployment, load: Load, point: ServingPoint) -> Tiers
     """B/s that decoding reads from each tier of memory, per accelerator; none where nothing is placed."""
     if deployment.placement is None:
         return jnp.zeros_like(deployment.accelerator.memory.capacity)
-    return deployment.placement.read / (point.tpot * (1 + load.accepted_tokens))
+    return deployment.placement.read / (point.time.total * (1 + load.accepted_tokens))
 
 
 def power_by_phase(board: BoardPower, work: ServingWork, time: Phases, is_multi: Scalar) -> Phases:

@@ -10,7 +10,7 @@ from clustermodel.physics.work import Demand
 from clustermodel.serving.first_token import prefill_alone, unloaded_ttft
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
-from clustermodel.serving.mixed import mixed_iteration
+from clustermodel.serving.mixed import mixed_iteration, others
 from clustermodel.serving.phases import Phases
 from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
 
@@ -30,12 +30,13 @@ class ServingPoint(eqx.Module):
     """A steady operating point of one replica (SI; rates are of the whole replica)."""
 
     ttft: Scalar
-    tpot: Scalar
+    tpot: Scalar  # as a running request sees it: `time` with the share `others` of what prompts take
+    others: Scalar
     batch: Scalar  # mean running sequences
     request_rate: Scalar  # requests/s
     output_rate: Scalar  # token/s
     step: StepTime  # one pure decode iteration
-    time: Phases  # TPOT by phase (s)
+    time: Phases  # of the replica per output token of every running sequence, by phase (s)
     token_time: Phases  # time of the replica per uncached, cached and output token (s/token)
     prefill_demand: Demand  # work at peak rates behind `time.prefill` and `time.reload` (s)
     decode_demand: Demand  # work at peak rates behind `time.decode` (s)
@@ -46,7 +47,7 @@ class ServingPoint(eqx.Module):
     def utilisation(self) -> Demand:
         """Achieved bandwidth and arithmetic over their peaks, mean over time."""
         need = self.prefill_demand + self.decode_demand
-        return Demand(need.traffic / self.tpot, need.arithmetic / self.tpot)
+        return Demand(need.traffic / self.time.total, need.arithmetic / self.time.total)
 
 
 def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
@@ -59,10 +60,10 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     asked = jnp.minimum(load.concurrency, deployment.engine.max_num_seqs * deployment.layout.dp)
     most = _smooth_minimum(asked, jnp.maximum(memory.sequences, 1e-3))
     prefill, prefix = prefill_alone(deployment, load), cached_token_time(deployment, load)
-    batch, mixed = most, mixed_iteration(deployment, load, most, prefix)
+    batch, mixed = most, mixed_iteration(deployment, load, most, most, prefix)
     for _ in range(_PASSES - 1):
         batch = most * load.osl * mixed.tpot / (load.osl * mixed.tpot + prefill.request)
-        mixed = mixed_iteration(deployment, load, batch, prefix)
+        mixed = mixed_iteration(deployment, load, batch, most, prefix)
     ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, memory.sequences), prefill.bound)
     most_rate = batch / mixed.bound
     in_turn = load.concurrency * load.osl / (ttft + load.osl * mixed.tpot)  # Little's law
@@ -71,6 +72,7 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     return ServingPoint(
         ttft=ttft,
         tpot=mixed.tpot,
+        others=others(most),
         batch=batch,
         request_rate=output_rate / load.osl,
         output_rate=output_rate,
@@ -90,6 +92,7 @@ def _smooth_minimum(a: Scalar, b: Scalar) -> Scalar:
 
 def _token_time(load: Load, batch: Scalar, time: Phases, prefix: CachedTokenTime) -> Phases:
     """Seconds of the replica per token of each class; finite for a class of which there are no tokens."""
+    batch = jnp.maximum(batch, 1.0)  # as in `mixed_iteration`
     uncached = batch * jnp.maximum(load.uncached, 1.0) / load.osl
     reused = batch * load.cached / load.osl
     some = reused > 0
