@@ -293,3 +293,45 @@ def test_a_layout_over_absent_links_is_never_chosen_and_says_so_when_asked_for()
         assert cost(catalog, asked)["n_accelerators"] == 1
         with pytest.raises(InfeasibleError, match="no link between the accelerators"):
             cost(catalog, dataclasses.replace(asked, tp=2, n_accelerators=2))
+
+
+def test_a_rate_is_served_at_the_load_that_whole_systems_see_not_at_the_most_they_carry():
+    """One request in hours finds an idle machine: it is answered as fast as one that is alone in a closed loop."""
+    asked = dataclasses.replace(LLAMA, isl=16384, osl=128, tp=2, pp=1, dp=1, max_tpot_ms=None)
+    alone = cost(CATALOG, dataclasses.replace(asked, concurrency=1.0))
+    seldom, often = (cost(CATALOG, dataclasses.replace(asked, rate=rate)) for rate in (1e-4, 0.2))
+    assert seldom["ttft_ms"] == pytest.approx(alone["ttft_ms"], rel=1e-2)
+    assert seldom["tpot_ms"] == pytest.approx(alone["tpot_ms"], rel=1e-2)
+    assert often["tpot_ms"] > seldom["tpot_ms"]
+    assert seldom["latency"]["utilisation"] == pytest.approx(1e-4 / 0.2 * often["latency"]["utilisation"])
+
+
+def test_no_constraint_makes_an_answer_cheaper():
+    """What the search finds without one is at most as dear as what it finds with any."""
+    asked = Question("gb200-nvl72", "deepseek-v3", max_tpot_ms=40.0)
+    free = cost(CATALOG, asked)["usd_per_mtok_total"]
+    for changes in (
+        {"pp": 1},
+        {"n_accelerators": 8, "ep": 8},
+        {"n_accelerators": 32},
+        {"n_accelerators": 64},
+    ):
+        assert free <= cost(CATALOG, dataclasses.replace(asked, **changes))["usd_per_mtok_total"] * (1 + 1e-3)
+    seldom = Question("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50.0, rate=100.0)
+    one = dataclasses.replace(seldom, n_accelerators=1)
+    assert cost(CATALOG, seldom)["n_systems"] <= cost(CATALOG, one)["n_systems"]
+
+
+def test_a_worse_pue_makes_nothing_cheaper():
+    good, bad = (cost(load_catalog(overrides=[f"site.pue={pue}"]), LLAMA) for pue in (1.1, 1.4))
+    assert bad["usd_per_mtok_total"] > good["usd_per_mtok_total"]
+    assert bad["provisioned_w_per_accelerator"] > good["provisioned_w_per_accelerator"]
+    parts = [each["breakdown"]["usd_per_accelerator_hour"]["facility"] for each in (good, bad)]
+    assert parts[1] == pytest.approx(parts[0])  # the hall feeds the same machines
+
+
+def test_a_range_leaves_out_and_names_the_ends_at_which_nothing_fits():
+    asked = Question("hgx-h100", "deepseek-v3", n_accelerators=9, max_tpot_ms=50.0)
+    found = cost(CATALOG, asked)["price_range"]
+    assert {"input": "engines/vllm.workspace", "value": "10 GB"} in found["does_not_fit_at"]
+    assert found["usd_per_mtok_total"]["p90"] < 10

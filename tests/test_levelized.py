@@ -222,8 +222,9 @@ def test_a_dated_price_is_all_in():
 
 def test_one_building_watt_feeds_one_provisioned_watt():
     """Published planning power contains the facility overhead; the inlet limit does not."""
-    planned = eqx.tree_at(lambda s: s.accelerator.provisioned_power, system(), scalar(1500.0))
-    assert provisioned_it_power(planned, site()) == pytest.approx(1500 / 1.25)
+    numbers = lambda s: (s.accelerator.provisioned_power, s.accelerator.provisioned_pue)
+    planned = eqx.tree_at(numbers, system(), (scalar(1500.0), scalar(1.2)))
+    assert provisioned_it_power(planned, site()) == pytest.approx(1500 / 1.2)
     assert provisioned_it_power(system(), site()) == pytest.approx(10e3 / 8)
     assert provisioned_it_power(system(max_power=0.0), site()) == pytest.approx(8e3 / 8)
     assert provisioned_it_power(system(max_power=0.0, typical_power=0.0), site()) == pytest.approx(700.0)

@@ -1,5 +1,7 @@
 """The steady state: Little's law, capacity, prefix cache, bounds on a hundred thousand configurations."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -115,7 +117,7 @@ def test_one_sequence_is_read_whole_stage_after_stage_whatever_the_stages_and_th
     times = [closed_loop(of(pp, 1.0), load) for pp in (1.0, 2.0, 4.0, 8.0)]
     bounds = [float(point.bounds.tpot) for point in times]
     np.testing.assert_allclose(bounds, bounds[0], rtol=1e-3)
-    assert all(float(a.tpot) <= float(b.tpot) for a, b in zip(times, times[1:], strict=False))
+    assert all(float(a.tpot) <= float(b.tpot) for a, b in itertools.pairwise(times))
     ranks = [closed_loop(of(1.0, dp), load).step.attention.total for dp in (1.0, 8.0)]
     assert float(ranks[0]) == pytest.approx(float(ranks[1]), rel=1e-3)
 

@@ -15,7 +15,7 @@ from clustermodel import specs
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.setup import Setup
-from clustermodel.chain.sizing import fleet_price
+from clustermodel.chain.sizing import fleet_price, replica_arrivals
 from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
@@ -80,7 +80,7 @@ def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64
         point, price = evaluated.point, evaluated.unit.blended
         ttft, tpot, price = (np.asarray(each) for each in (point.ttft, point.tpot, price))
         return Grid(tuple(shapes), concurrency, evaluated, ttft, tpot, price, None)
-    rates = np.asarray(evaluated.point.request_rate)
+    rates = replica_arrivals(setup, shapes, np.asarray(evaluated.point.request_rate))
     latency = in_chunks(functools.partial(_latency_rows, deployment, load, setup.arrivals), layouts, rates)
     level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
     return Grid(

@@ -29,6 +29,15 @@ def systems(setup: Setup, shapes: Sequence[Shape], replica_rate: NDArray[np.floa
     return np.ceil(replicas / replicas_per_system(setup, shapes) - 1e-9)
 
 
+def replica_arrivals(
+    setup: Setup, shapes: Sequence[Shape], replica_rate: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Requests/s that reach each working replica of whole systems at the peaks; at most what it can carry."""
+    peak = float(setup.question.rate or 0.0) * float(setup.workload.spec.peak_to_mean)
+    working = float(setup.terms.spec.availability) * replicas_per_system(setup, shapes)
+    return peak / (working * systems(setup, shapes, replica_rate))
+
+
 def fleet_price(setup: Setup, shapes: Sequence[Shape], evaluations: Evaluation) -> NDArray[np.float64]:
     """Cost of a token of any class when whole systems are paid for and only the asked rate is served (USD).
 

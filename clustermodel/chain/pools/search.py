@@ -19,7 +19,7 @@ from clustermodel.catalog import ConfigError
 from clustermodel.chain.pools.evaluate import Owners, PoolsEvaluation, evaluate_pools
 from clustermodel.chain.pools.fronts import decode_front, prefill_front
 from clustermodel.chain.pools.setup import PoolsSetup
-from clustermodel.chain.pools.sizing import fleet_price
+from clustermodel.chain.pools.sizing import deployment_arrivals, fleet_price
 from clustermodel.chain.search import concurrencies
 from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Layout
@@ -201,7 +201,7 @@ def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
     run = functools.partial(
         _latency_rows, setup.template, setup.decode.load(jnp.ones(())), setup.decode.arrivals
     )
-    latency = in_chunks(run, grid.plans, np.asarray(grid.evaluations.point.request_rate))
+    latency = in_chunks(run, grid.plans, deployment_arrivals(setup, grid.evaluations))
     level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
     return dataclasses.replace(
         grid,

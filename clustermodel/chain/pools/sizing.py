@@ -17,16 +17,31 @@ def systems(setup: PoolsSetup, evaluations: PoolsEvaluation) -> Mapping[str, NDA
     deployments = ceil(rate x peak-to-mean / (availability x requests/s of one); pools on one kind of system
     share them: the decode pool then counts them all.
     """
-    decode = setup.decode
-    peak = float(setup.question.rate or 0.0) * float(decode.workload.spec.peak_to_mean)
-    working = float(decode.terms.spec.availability)
-    deployments = np.ceil(peak / (working * np.asarray(evaluations.point.request_rate)) - _ROUNDING)
+    decode, deployments = setup.decode, _deployments(setup, evaluations)
     paid = {name: np.asarray(getattr(evaluations, name).carried) for name in ("prefill", "decode")}
     count = {"prefill": float(setup.prefill.system.spec.count), "decode": float(decode.system.spec.count)}
     if not setup.apart:
         together = paid["prefill"] + paid["decode"]
         paid = {"prefill": np.zeros_like(together), "decode": together}
     return {name: np.asarray(np.ceil(deployments * paid[name] / count[name] - _ROUNDING)) for name in paid}
+
+
+def _deployments(setup: PoolsSetup, evaluations: PoolsEvaluation) -> NDArray[np.float64]:
+    peak, working = _at_peak(setup)
+    return np.asarray(np.ceil(peak / (working * np.asarray(evaluations.point.request_rate)) - _ROUNDING))
+
+
+def _at_peak(setup: PoolsSetup) -> tuple[float, float]:
+    """The question's requests/s at its peaks, and the share of deployments that work."""
+    decode = setup.decode
+    peak = float(setup.question.rate or 0.0) * float(decode.workload.spec.peak_to_mean)
+    return peak, float(decode.terms.spec.availability)
+
+
+def deployment_arrivals(setup: PoolsSetup, evaluations: PoolsEvaluation) -> NDArray[np.float64]:
+    """Requests/s that reach each working deployment at the peaks; at most what it can carry."""
+    peak, working = _at_peak(setup)
+    return np.asarray(peak / (working * _deployments(setup, evaluations)))
 
 
 def fleet_price(setup: PoolsSetup, evaluations: PoolsEvaluation) -> NDArray[np.float64]:
