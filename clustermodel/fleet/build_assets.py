@@ -27,6 +27,7 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs) -> Assets:
     building = of_site("building") * provisioned / pue
     rest = np.clip(1 - (count - t) * length / of_site("building_life"), 0, 1)
     price = np.where(np.isfinite(price), price, 0.0)
+    drawn = provisioned if tables.settings["power_basis"] == "provisioned" else standing
     names = pairs.names(tables)
     return Assets(
         *names,
@@ -41,7 +42,7 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs) -> Assets:
         legacy=_legacy(tables, pairs),
         usable=of_system("usable"),
         standing_power=standing,
-        standing_draw=provisioned if tables.settings["power_basis"] == "provisioned" else standing,
+        standing_draw=np.where(of_site("rented") > 0, 0.0, drawn),
         memory=of_system("memory"),
         carbon=of_site("carbon"),
     )

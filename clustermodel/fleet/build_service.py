@@ -26,6 +26,7 @@ def service(tables: Tables, horizon: Horizon, pairs: Pairs) -> Service:
     electricity = sites["electricity"].to_numpy(dtype=float)[pairs.site]
     busy = np.maximum(power - idle[None, :, None], 0) * (pue[:, None] * (rate > 0))
     by_load = tables.settings["power_basis"] == "p90"
+    own = (sites["rented"].to_numpy(dtype=float)[pairs.site] == 0)[:, None]
     table = tables.frames["workloads"]
     each = lambda column: np.tile(table[column].to_numpy(dtype=float), (count, 1))
     years = np.arange(count)[:, None] * tables.length / SECONDS_PER_YEAR
@@ -35,7 +36,7 @@ def service(tables: Tables, horizon: Horizon, pairs: Pairs) -> Service:
         rate=rate,
         busy_cost=busy * electricity[:, None] + cost * rate,
         busy_power=busy,
-        busy_draw=busy if by_load else np.zeros_like(busy),
+        busy_draw=busy * own if by_load else np.zeros_like(busy),
         penalty=each("penalty"),
         revenue=each("revenue") * change,
         must_serve=each("must_serve"),

@@ -119,8 +119,14 @@ def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
             continue
         rows = [index]
         for r, resource in enumerate(program.resources):
-            if meaning.constraint == "power" and (resource.kind, resource.site) == ("power", meaning.site):
-                slots = [j for j in resource.limits if problem.horizon.periods[j // blocks] == meaning.period]
+            if meaning.constraint == resource.kind == "power":
+                same = (meaning.site, meaning.system, meaning.amount)
+                slots = [
+                    j
+                    for j, limit in resource.limits.items()
+                    if (limit.site, limit.subject, limit.value) == same
+                    and problem.horizon.periods[j // blocks] == meaning.period
+                ]
                 start = first + 2 * block.sizes[0]
                 rows += [
                     start + s * per_scenario + j * resources + r for s in range(scenarios) for j in slots

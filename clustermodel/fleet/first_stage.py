@@ -223,5 +223,4 @@ def _meaning(problem: FleetProblem, limit: Limit) -> Meaning:
     scale = limit.value if limit.value > 0 else 1.0
     if limit.kind == "vendor_share":
         scale = max(problem.assets.price[:, chosen].max(initial=0.0), 1.0)
-    system = limit.vendor or limit.system
-    return Meaning(limit.kind, period, limit.site, system, UNITS[limit.kind], limit.value, scale)
+    return Meaning(limit.kind, period, limit.site, limit.subject, UNITS[limit.kind], limit.value, scale)

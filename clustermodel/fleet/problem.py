@@ -73,7 +73,7 @@ class Assets(eqx.Module):
     legacy: PeriodAsset = _numbers()  # systems already owned that are still in service
     usable: PerAsset = _numbers()  # share of an owned system that can serve
     standing_power: PerAsset = _numbers()  # W of a system in service without load, facility overhead inside
-    standing_draw: PerAsset = _numbers()  # W that such a system takes from its site's limit
+    standing_draw: PerAsset = _numbers()  # W that such a system takes from limits; none at sites of others
     memory: PerAsset = _numbers()  # B per system
     carbon: PerAsset = _numbers()  # kg/J of the site's energy
 
@@ -104,7 +104,7 @@ class Service(eqx.Module):
     rate: PeriodAssetWorkload = _numbers()  # work/s of one fully busy system; 0 where it cannot serve
     busy_cost: PeriodAssetWorkload = _numbers()  # USD/s of a busy system on top of its standing cost
     busy_power: PeriodAssetWorkload = _numbers()  # W of a busy system on top of its standing power
-    busy_draw: PeriodAssetWorkload = _numbers()  # W that load adds to what a site's limit counts
+    busy_draw: PeriodAssetWorkload = _numbers()  # W that load adds to what limits count
     penalty: PeriodWorkload = _numbers()  # USD per unit of unmet work
     revenue: PeriodWorkload = _numbers()  # USD per unit of served work
     must_serve: PeriodWorkload = _numbers()  # share of demand that has to be met
@@ -153,6 +153,16 @@ class Limit(eqx.Module):
     system: str = eqx.field(static=True, default="")
     site: str = eqx.field(static=True, default="")
     vendor: str = eqx.field(static=True, default="")
+
+    @property
+    def scope(self) -> tuple[str, str, str]:
+        """Site, system and vendor that it counts; empty ones mean all."""
+        return self.site, self.system, self.vendor
+
+    @property
+    def subject(self) -> str:
+        """The vendor or system that tables show in their column `system`."""
+        return self.vendor or self.system
 
     def covers(self, assets: Assets) -> np.ndarray:
         """Which assets the limit counts."""

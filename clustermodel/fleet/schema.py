@@ -54,7 +54,12 @@ TABLES: dict[str, dict[str, Column]] = {
     "sites": {
         "site": _name("site"),
         "catalog": _name("catalogue entry that fills in what is not written here", ANY),
-        "rented": Column("", "1 where others own the systems: nothing can be bought for it", 0.0, most=1.0),
+        "rented": Column(
+            "",
+            "1 where others own the systems: nothing can be bought for it, and limits on power count nothing there",
+            0.0,
+            most=1.0,
+        ),
         "electricity": Column("USD/J", "delivered energy price", 0.0),
         "pue": Column("", "facility power over IT power", 1.0, 1.0),
         "carbon": Column("kg/J", "emissions of the site's energy", 0.0),

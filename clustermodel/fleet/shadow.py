@@ -64,7 +64,8 @@ def _limits(problem: FleetProblem, program: TwoStage, prices: Prices) -> Iterato
             for slot in resource.limits:
                 value = prices.resource[slot, r] * money / program.scale.resource[slot, r] * factor
                 period = problem.horizon.periods[slot // blocks]
-                yield "power", resource.site, "", period, value, unit
+                limit = resource.limits[slot]
+                yield "power", limit.site, limit.subject, period, value, unit
 
 
 def _offers(problem: FleetProblem, program: TwoStage, prices: Prices) -> Iterator[tuple]:

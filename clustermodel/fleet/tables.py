@@ -82,7 +82,7 @@ def cash_flow(outcome: Outcome) -> pd.DataFrame:
 
 
 def power(outcome: Outcome) -> pd.DataFrame:
-    """Expected draw of every limited site in every block against its limit."""
+    """Expected draw within the scope of every limit in every block against the smallest limit there."""
     problem, assets = outcome.problem, outcome.problem.assets
     blocks, rows = problem.shape["blocks"], []
     for resource in outcome.program.resources:
@@ -90,9 +90,10 @@ def power(outcome: Outcome) -> pd.DataFrame:
             mine, period = limit.covers(assets), slot // blocks
             standing = outcome.in_service[period] @ (assets.standing_draw * mine)
             load = (outcome.operation.busy[slot] * problem.service.busy_draw[period])[mine].sum()
-            names = (problem.horizon.periods[period], problem.horizon.blocks[slot % blocks], resource.site)
-            rows.append((*names, (standing + load) / MEGA, limit.value / MEGA))
-    return pd.DataFrame(rows, columns=["period", "block", "site", "draw_mw", "limit_mw"])
+            names = (problem.horizon.periods[period], problem.horizon.blocks[slot % blocks])
+            scope = (limit.site, limit.subject)
+            rows.append((*names, *scope, (standing + load) / MEGA, limit.value / MEGA))
+    return pd.DataFrame(rows, columns=["period", "block", "site", "system", "draw_mw", "limit_mw"])
 
 
 def unmet(outcome: Outcome) -> pd.DataFrame:

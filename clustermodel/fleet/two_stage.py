@@ -30,11 +30,11 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True)
 class Resource:
-    """Something every dispatch draws on: a site's power in each period, or a carbon allowance."""
+    """Something every dispatch draws on: power within one scope in each period, or a carbon allowance."""
 
     kind: str
-    site: str
-    limits: dict[int, Limit]  # slot -> the limit that sets it
+    scope: tuple[str, str, str]  # site, system, vendor
+    limits: dict[int, Limit]  # slot -> the limit that sets it, the smallest of this scope
     index: int = -1  # of a carbon limit
 
 
@@ -167,23 +167,25 @@ def _offset(problem: FleetProblem) -> np.ndarray:
 
 
 def _resources(problem: FleetProblem) -> tuple[Resource, ...]:
-    blocks, found = problem.shape["blocks"], []
     power = [limit for limit in problem.limits if limit.kind == "power" and np.isfinite(limit.value)]
-    for site in dict.fromkeys(limit.site for limit in power):
-        slots = {
-            t * blocks + k: limit
-            for limit in power
-            if limit.site == site
-            for t in ([limit.period] if limit.period is not None else range(problem.shape["periods"]))
-            for k in range(blocks)
-        }
-        found.append(Resource("power", site, slots))
+    found = []
+    for scope in dict.fromkeys(limit.scope for limit in power):
+        loosest_first = sorted((each for each in power if each.scope == scope), key=lambda each: -each.value)
+        found.append(
+            Resource("power", scope, {j: each for each in loosest_first for j in _slots_of(problem, each)})
+        )
     for index, limit in enumerate(problem.limits):
         if limit.kind == "carbon":
-            periods = range(problem.shape["periods"]) if limit.period is None else [limit.period]
-            slots = {t * blocks + k: limit for t in periods for k in range(blocks)}
-            found.append(Resource("carbon", limit.site, slots, index))
+            slots = dict.fromkeys(_slots_of(problem, limit), limit)
+            found.append(Resource("carbon", limit.scope, slots, index))
     return tuple(found)
+
+
+def _slots_of(problem: FleetProblem, limit: Limit) -> list[int]:
+    """The slots in which a limit holds."""
+    blocks = problem.shape["blocks"]
+    periods = range(problem.shape["periods"]) if limit.period is None else [limit.period]
+    return [t * blocks + k for t in periods for k in range(blocks)]
 
 
 def _scale(problem: FleetProblem, cost: np.ndarray, resources: tuple[Resource, ...]) -> Scale:
