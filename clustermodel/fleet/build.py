@@ -1,5 +1,6 @@
 """From raw tables to a `FleetProblem`; every name and number is checked, all mistakes are told at once."""
 
+import dataclasses
 from typing import Any, cast
 
 import numpy as np
@@ -8,8 +9,8 @@ import pandas as pd
 from clustermodel.catalog import Catalog, ConfigError, did_you_mean
 from clustermodel.fleet.build_assets import assets, rental
 from clustermodel.fleet.build_service import demand, service
-from clustermodel.fleet.frames import tidied
-from clustermodel.fleet.from_catalog import filled
+from clustermodel.fleet.frames import tidied, with_defaults
+from clustermodel.fleet.from_catalog import filled, planning_power
 from clustermodel.fleet.limits import limits
 from clustermodel.fleet.naming import Tables, pairs
 from clustermodel.fleet.problem import FleetProblem, Horizon, Policy
@@ -31,12 +32,13 @@ def build(
 
     Raises `ConfigError` with every mistake found.
     """
-    tables = tidy({key: rule.default for key, rule in SETTINGS.items()} | settings, raw)
-    tables = filled(tables, catalog)
+    written = as_written({key: rule.default for key, rule in SETTINGS.items()} | settings, raw)
+    tables = completed(filled(written, catalog))
     horizon, both = _horizon(tables), pairs(tables)
     _refuse(tables)
     served = service(tables, horizon, both)
-    parts = (assets(tables, horizon, both), served, rental(tables, horizon, both))
+    planned = planning_power(tables, both, catalog)
+    parts = (assets(tables, horizon, both, planned), served, rental(tables, horizon, both))
     asked = demand(tables, horizon, served.workloads)
     limited = limits(tables.frames["constraints"], horizon.periods, both.names(tables), tables.problems)
     _refuse(tables)
@@ -47,7 +49,18 @@ def build(
 
 
 def tidy(settings: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Tables:
-    """Every table of the schema, checked, in SI; those not given are empty."""
+    """Every table of the schema, checked, in SI, with its defaults; those not given are empty."""
+    return completed(as_written(settings, raw))
+
+
+def completed(tables: Tables) -> Tables:
+    """The tables with the schema's defaults for what nobody has written."""
+    frames = {name: with_defaults(name, frame) for name, frame in tables.frames.items()}
+    return dataclasses.replace(tables, frames=frames)
+
+
+def as_written(settings: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Tables:
+    """Every table of the schema, checked, in SI; NaN stands for numbers that are not written."""
     problems, frames = [], {}
     for name in REQUIRED:
         if name not in raw:

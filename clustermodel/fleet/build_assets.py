@@ -11,8 +11,8 @@ from clustermodel.units import SECONDS_PER_YEAR
 FOREVER = 10**6  # periods
 
 
-def assets(tables: Tables, horizon: Horizon, pairs: Pairs) -> Assets:
-    """Prices, lives, power and supply of every asset."""
+def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) -> Assets:
+    """Prices, lives, power and supply of every asset; `planned` is its planning power (W), NaN where unknown."""
     systems, sites = tables.frames["systems"], tables.frames["sites"]
     count, length = len(horizon.periods), tables.length
     of_system = lambda column: systems[column].to_numpy(dtype=float)[pairs.system]
@@ -22,7 +22,7 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs) -> Assets:
     price = _prices(tables, pairs, first)
     t = np.arange(count)[:, None]
     sold = np.isfinite(price) & (t >= first) & (t <= last) & (of_site("rented") == 0)
-    provisioned, pue = np.nan_to_num(of_system("provisioned_power")), of_site("pue")
+    provisioned, pue = np.nan_to_num(planned), of_site("pue")
     standing = of_system("idle_power") * pue
     building = of_site("building") * provisioned / pue
     rest = np.clip(1 - (count - t) * length / of_site("building_life"), 0, 1)

@@ -17,7 +17,7 @@ MOST_SHOWN = 5
 
 
 def tidied(name: str, raw: pd.DataFrame, work: str) -> tuple[pd.DataFrame, list[str]]:
-    """A table with plain headers, defaults filled in and SI numbers; and every mistake in it, a sentence each.
+    """A table with plain headers and SI numbers, NaN where none is written; and every mistake in it, a sentence each.
 
     Args:
         name: the table, a key of `schema.TABLES`.
@@ -35,10 +35,23 @@ def tidied(name: str, raw: pd.DataFrame, work: str) -> tuple[pd.DataFrame, list[
         elif rule.default is None:
             problems.append(f"column {column} ({rule.doc}) is missing")
         else:
-            columns[column] = np.full(len(raw), rule.default, dtype=object if rule.unit is None else float)
+            names = rule.unit is None
+            columns[column] = np.full(
+                len(raw), rule.default if names else math.nan, object if names else float
+            )
     frame = pd.DataFrame(columns, index=raw.index)
     kept = [column for column in PROVENANCE if column in headers]
     return frame.join(raw[[headers[column][0] for column in kept]]) if kept else frame, problems
+
+
+def with_defaults(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table with the schema's default for every number that is not written."""
+    numbers = {
+        column: frame[column].fillna(rule.default)
+        for column, rule in TABLES[name].items()
+        if rule.unit is not None and rule.default is not None
+    }
+    return frame.assign(**numbers)
 
 
 def _headers(
@@ -84,9 +97,8 @@ def _numbers(
 ) -> tuple[np.ndarray, list[str]]:
     if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=float) * (factor or 1.0)
-        return _filled(column, values, np.isnan(values), rule)
+        return values, _misfits(column, values, rule)
     texts = column.fillna("").astype(str).str.strip()
-    empty = (texts == "").to_numpy()
     values, wrong = np.full(len(column), math.nan), []
     for i, text in enumerate(texts):
         if text:
@@ -96,24 +108,17 @@ def _numbers(
                 wrong.append((i, str(error)))
     said = dict(wrong)
     problems = _listed(column, list(said), lambda row: said[row])
-    filled, more = _filled(column, values, empty, rule)
-    return filled, problems + more
+    known = np.array([i not in said for i in range(len(values))], dtype=bool)
+    return values, problems + _misfits(column[known], values[known], rule)
 
 
-def _filled(
-    column: pd.Series, values: np.ndarray, empty: np.ndarray, rule: Column
-) -> tuple[np.ndarray, list[str]]:
-    problems = []
-    if rule.default is None:
-        problems += _listed(column, np.nonzero(empty)[0].tolist(), lambda row: "empty; a number is needed")
-    else:
-        values = np.where(empty, rule.default, values)
-    outside = ~empty & ((values < rule.least) | (values > rule.most))
+def _misfits(column: pd.Series, values: np.ndarray, rule: Column) -> list[str]:
+    """Numbers that are missing though they are needed, and those out of range."""
+    missing = np.nonzero(np.isnan(values) & (rule.default is None))[0]
+    outside = np.nonzero((values < rule.least) | (values > rule.most))[0]
     low_high = f"not between {rule.least:g} and {rule.most:g}"
-    problems += _listed(
-        column, np.nonzero(outside)[0].tolist(), lambda row: f"{column.iloc[row]!r} is {low_high}"
-    )
-    return values, problems
+    empty = _listed(column, missing.tolist(), lambda row: "empty; a number is needed")
+    return empty + _listed(column, outside.tolist(), lambda row: f"{column.iloc[row]!r} is {low_high}")
 
 
 def _listed(column: pd.Series, rows: list[int], what: Callable[[int], str]) -> list[str]:

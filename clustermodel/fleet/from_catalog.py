@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clustermodel.catalog import Catalog, Written, load_catalog
-from clustermodel.fleet.naming import Tables
-from clustermodel.fleet.schema import TABLES
+from clustermodel.fleet.naming import Pairs, Tables
 from clustermodel.physics.facility import provisioned_power
 from clustermodel.specs import Site, System, Terms
 from clustermodel.units import SECONDS_PER_YEAR
@@ -31,22 +30,32 @@ def filled(tables: Tables, catalog: Catalog | None) -> Tables:
     if not (systems["catalog"].any() or sites["catalog"].any()):
         return tables
     catalog = catalog or load_catalog()
-    sites = _completed("sites", sites, dict(_site_rows(catalog, sites)))
+    sites = _completed(sites, dict(_site_rows(catalog, sites)))
     terms = catalog.entry("prices", str(tables.settings["terms"])).spec
-    first = sites["catalog"].iloc[0]
-    pue = float(sites["pue"].iloc[0]) if not first else float(catalog.entry("sites", first).spec.pue)
     rows = {
-        name: system_numbers(catalog.entry("systems", name).spec, terms, pue)
+        name: system_numbers(catalog.entry("systems", name).spec, terms)
         for name in dict.fromkeys(systems["catalog"])
         if name
     }
-    systems = _completed("systems", systems, rows)
+    systems = _completed(systems, rows)
     vendors = [
         vendor or (catalog.entry("systems", name).words.get("vendor", "") if name else "")
         for vendor, name in zip(systems["vendor"], systems["catalog"], strict=True)
     ]
     frames = tables.frames | {"systems": systems.assign(vendor=vendors), "sites": sites}
     return dataclasses.replace(tables, frames=frames)
+
+
+def planning_power(tables: Tables, pairs: Pairs, catalog: Catalog | None) -> np.ndarray:
+    """[asset] planning power (W): what the problem writes, else the catalogue's with the PUE of the asset's site."""
+    systems, pue = tables.frames["systems"], tables.frames["sites"]["pue"].to_numpy(dtype=float)[pairs.site]
+    power = systems["provisioned_power"].to_numpy(dtype=float)[pairs.system]
+    names = systems["catalog"].to_numpy()[pairs.system]
+    open_ = np.nonzero(np.isnan(power) & (names != ""))[0]
+    if len(open_):
+        catalog = catalog or load_catalog()
+        power[open_] = [planned(catalog.entry("systems", names[a]).spec, float(pue[a])) for a in open_]
+    return power
 
 
 def catalog_numbers(
@@ -75,19 +84,23 @@ def _site_rows(catalog: Catalog, sites: pd.DataFrame) -> Iterator[tuple[str, dic
             yield name, site_numbers(catalog.entry("sites", name).spec)
 
 
-def system_numbers(system: System, terms: Terms, pue: float) -> dict[str, float]:
+def planned(system: System, pue: float) -> float:
+    """Planning power of one system at a site with this PUE, facility overhead inside (W)."""
+    chip, limit = system.accelerator, system.max_power / system.count
+    each = provisioned_power(chip.provisioned_power, chip.provisioned_pue, limit, jnp.asarray(pue))
+    return float(system.count) * float(each)
+
+
+def system_numbers(system: System, terms: Terms) -> dict[str, float]:
     """What owning one system of the catalogue costs and draws, under terms of ownership (SI).
 
-    The price is the volume price with the network; planning power has the facility overhead inside.
+    The price is the volume price with the network; planning power depends on the site, see `planned`.
     """
     count = float(system.count)
-    chip, limit = system.accelerator, system.max_power / system.count
-    planned = provisioned_power(chip.provisioned_power, chip.provisioned_pue, limit, jnp.asarray(pue))
     return {
         "price": float(system.price * terms.price_factor * (1 + terms.network_fraction)),
         "maintenance": float(terms.maintenance_fraction) / SECONDS_PER_YEAR,
         "life": float(terms.life),
-        "provisioned_power": count * float(planned),
         "idle_power": count * float(system.accelerator.idle_power) + float(system.chassis.fixed_power),
         "memory": count * float(system.accelerator.hbm_capacity),
     }
@@ -104,13 +117,11 @@ def site_numbers(site: Site) -> dict[str, float]:
     }
 
 
-def _completed(table: str, frame: pd.DataFrame, rows: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """Numbers that still have their default take the catalogue's."""
+def _completed(frame: pd.DataFrame, rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Numbers that the table does not write are the catalogue's."""
     columns = {}
     for column in dict.fromkeys(column for row in rows.values() for column in row):
         written = frame[column].to_numpy(dtype=float)
-        default = TABLES[table][column].default
-        missing = np.isnan(written) | (written == default)
         known = [rows.get(name, {}).get(column, np.nan) for name in frame["catalog"]]
-        columns[column] = np.where(missing & np.isfinite(known), known, written)
+        columns[column] = np.where(np.isnan(written), known, written)
     return frame.assign(**columns)
