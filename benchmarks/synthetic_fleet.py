@@ -76,7 +76,7 @@ def _tables(problem) -> dict[str, pd.DataFrame]:
     each = lambda values: np.asarray(values).ravel()
     orders = {"system": np.tile(names, len(periods)), "period": np.repeat(periods, len(names))}
     asked = {"workload": np.tile(works, len(periods)), "period": np.repeat(periods, len(works))}
-    offers = {"reserved": (rental.price, rental.take_or_pay, rental.most)}
+    offers = {"reserved": (rental.price, rental.take_or_pay[0], rental.most)}
     offers["on_demand"] = (rental.on_demand_price, np.zeros(len(names)), rental.on_demand_most)
     rent = [
         pd.DataFrame({"system": names, "site": "here", "kind": kind, "price [USD/year]": price[0],

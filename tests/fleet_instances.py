@@ -98,7 +98,7 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
             revenue=np.zeros((T, W)), must_serve=np.zeros((T, W)),
         ),
         Rental(
-            price=each(rent), take_or_pay=np.full(H, 0.7), least=np.zeros((T, H)), most=each(0.5 * most),
+            price=each(rent), take_or_pay=np.full((T, H), 0.7), least=np.zeros((T, H)), most=each(0.5 * most),
             on_demand_price=each(1.8 * rent), on_demand_most=each(most),
         ),
         Demand(tuple(f"f{s}" for s in range(S)), np.full(S, 1 / S), g["work"][:, :, None, :]),

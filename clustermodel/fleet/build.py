@@ -11,6 +11,7 @@ from clustermodel.fleet.build_assets import assets, rental
 from clustermodel.fleet.build_service import demand, service
 from clustermodel.fleet.frames import tidied, with_defaults
 from clustermodel.fleet.from_catalog import filled, planning_power
+from clustermodel.fleet.keys import overlapping, repeated
 from clustermodel.fleet.limits import limits
 from clustermodel.fleet.naming import Tables, pairs
 from clustermodel.fleet.problem import FleetProblem, Horizon, Policy
@@ -35,6 +36,7 @@ def build(
     written = as_written({key: rule.default for key, rule in SETTINGS.items()} | settings, raw)
     tables = completed(filled(written, catalog))
     horizon, both = _horizon(tables), pairs(tables)
+    tables.problems.extend(f"contracts: {problem}" for problem in overlapping(tables))
     _refuse(tables)
     served = service(tables, horizon, both)
     planned = planning_power(tables, both, catalog)
@@ -72,7 +74,7 @@ def as_written(settings: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Tables
         kinds = {column: object if rule.unit is None else float for column, rule in schema.items()}
         empty = pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
         frames[name], wrong = tidied(name, raw.get(name, empty), work)
-        problems.extend(f"{name}: {problem}" for problem in wrong)
+        problems.extend(f"{name}: {problem}" for problem in (*wrong, *repeated(name, frames[name])))
     if frames["sites"].empty:
         default = {column: rule.default for column, rule in TABLES["sites"].items()}
         frames["sites"] = pd.DataFrame([default | {"site": DEFAULT_SITE}])

@@ -76,8 +76,9 @@ def _legacy(tables: Tables, pairs: Pairs) -> np.ndarray:
 def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
     """What others rent out, reserved and on demand."""
     frame, count, assets = tables.frames["contracts"], len(horizon.periods), len(pairs.system)
-    offer = {name: np.zeros((count, assets)) for name in ("price", "least", "most", "spot", "spot_most")}
-    share = np.zeros(assets)
+    offer = {
+        name: np.zeros((count, assets)) for name in ("price", "due", "least", "most", "spot", "spot_most")
+    }
     rows = pairs.matching(tables, "contracts")
     span = zip(tables.when("contracts", "from", 0), tables.when("contracts", "to", count - 1), strict=True)
     for (kind, price, due, least, most), (first, last), mine in zip(
@@ -86,7 +87,7 @@ def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
         block = np.ix_(np.arange(first, last + 1), np.nonzero(mine)[0])
         if kind == "reserved":
             offer["price"][block], offer["least"][block], offer["most"][block] = price, least, most
-            share[mine] = due
+            offer["due"][block] = due
         elif kind == "on_demand":
             offer["spot"][block], offer["spot_most"][block] = price, most
         else:
@@ -94,7 +95,7 @@ def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
     limit = _most_needed(tables)
     return Rental(
         price=offer["price"],
-        take_or_pay=share,
+        take_or_pay=offer["due"],
         least=offer["least"],
         most=offer["most"],
         on_demand_price=offer["spot"],

@@ -47,8 +47,6 @@ def demand(tables: Tables, horizon: Horizon, workloads: Names) -> Demand:
     """Demand of every scenario, period, block and workload."""
     table, scenarios = tables.frames["scenarios"], tables.names("scenarios", "scenario") or ("expected",)
     probability = table["probability"].to_numpy(dtype=float) if len(table) else np.ones(1)
-    if len(table) != len(scenarios) and len(table):
-        tables.problems.append("scenarios: the same scenario stands there twice")
     work = np.zeros((len(scenarios), len(horizon.periods), len(horizon.blocks), len(workloads)))
     load = {str(block["name"]): float(block.get("load", 1.0)) for block in tables.settings["blocks"]}
     loads = np.array([load.get(name, 1.0) for name in horizon.blocks])

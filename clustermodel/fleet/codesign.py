@@ -81,12 +81,11 @@ def lagrangian(data: Data, at: Optimum, problem: FleetProblem) -> Scalar:
     assets, horizon, rental = problem.assets, problem.horizon, problem.rental
     discount, seconds = horizon.discount[:, None], horizon.seconds[:, None]
     left = np.arange(len(discount))[:, None] + assets.lead + assets.life - len(discount)
-    take_or_pay = rental.take_or_pay[None, :]
     kept = assets.resale * np.clip(left / assets.life, 0, 1) * horizon.discount[-1]
     orders = at.bought * data.price * (discount - kept + at.spending + at.share)
     standing = at.owned * data.standing_cost * discount * seconds
-    due = at.booked * data.rent * take_or_pay * discount * seconds
-    used = at.used * data.rent * (1 - take_or_pay) + at.on_demand * data.on_demand_price
+    due = at.booked * data.rent * rental.take_or_pay * discount * seconds
+    used = at.used * data.rent * (1 - rental.take_or_pay) + at.on_demand * data.on_demand_price
     running = at.busy * data.busy_cost - at.work_price * data.rate
     return jnp.sum(orders + standing + due + used) + jnp.sum(running)
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from clustermodel.catalog import Bounds, ConfigError, Written, did_you_mean, mistakes, read_toml, read_written
 from clustermodel.fleet.schema import PROVENANCE, REQUIRED, SETTINGS, TABLES, Column
+from clustermodel.fleet.sheet import read_sheet
 
-FIRST_LINE = 2  # of data in a CSV file, as editors count
 OTHERS = ("fleet", "futures")
 """Files of a folder that are not tables."""
 Given = tuple[str, str, Written]
@@ -43,7 +43,7 @@ def read_folder(path: Path) -> Folder:
             tables[name], more = _from_toml(name, read_toml(written), work, problems)
             used += more
         elif listed.exists():
-            tables[name] = _from_csv(listed)
+            tables[name] = read_sheet(listed)
             used += _provenance(name, tables[name])
         elif name in REQUIRED:
             problems.append(f"{name}.csv: missing; a fleet needs {', '.join(REQUIRED)}")
@@ -162,15 +162,6 @@ def _field(
             problems.append(f"{where[0]}: {where[1]}: expected a text, got {value!r}")
         return value, []
     return _written(where, value, column.unit.replace("{work}", work), problems, column.least)
-
-
-def _from_csv(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    frame.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(frame))
-    return frame
 
 
 def _provenance(name: str, frame: pd.DataFrame) -> list[Given]:

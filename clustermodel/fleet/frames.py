@@ -57,10 +57,14 @@ def with_defaults(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 def _headers(
     raw: pd.DataFrame, schema: dict[str, Column], problems: list[str]
 ) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    found: dict[str, str] = {}
     for header in raw.columns:
         match = _HEADER.match(str(header))
         name = match[1] if match else str(header)
-        if name in schema or name in PROVENANCE:
+        if name in found:
+            problems.append(f"column {name} stands there twice, as {found[name]!r} and {header!r}; keep one")
+        elif name in schema or name in PROVENANCE:
+            found[name] = str(header)
             yield name, (header, match[2] if match else None)
         else:
             problems.append(f"column {name!r} is none of {', '.join(schema)}{did_you_mean(name, schema)}")

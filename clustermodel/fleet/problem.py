@@ -114,7 +114,7 @@ class Rental(eqx.Module):
     """Capacity of others: reserved ahead with take-or-pay, or on demand."""
 
     price: PeriodAsset = _numbers()  # USD/s of one reserved system
-    take_or_pay: PerAsset = _numbers()  # share of that price paid whether used or not
+    take_or_pay: PeriodAsset = _numbers()  # share of that price paid whether used or not
     least: PeriodAsset = _numbers()  # reservations already signed
     most: PeriodAsset = _numbers()  # most systems that can be reserved
     on_demand_price: PeriodAsset = _numbers()  # USD/s of one system without reservation
