@@ -55,7 +55,7 @@ def _systems(problem):
         yield f"price = {written(float(assets.price[0, a]), 'USD')}"
         yield f"lead_time = {written(int(assets.lead[a]), 'year')}"
         yield f"life = {written(int(assets.life[a]), 'year')}"
-        yield f"resale = {written(float(assets.resale[a]))}"
+        yield f"resale = {written(float(assets.resale[a]) * (1 + RATE))}"  # drawn for the last period's start
         yield f"usable = {written(float(assets.usable[a]))}"
         yield f"idle_power = {written(float(assets.standing_power[a]), 'W')}\n"
 

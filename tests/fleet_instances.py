@@ -81,12 +81,13 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
     each = lambda per_asset: np.tile(per_asset, (T, 1))
     pair = lambda per_pair: np.tile(np.broadcast_to(per_pair, (H, W)), (T, 1, 1))
     return FleetProblem(
-        Horizon(tuple(f"p{t}" for t in range(T)), ("all",), np.ones(T), g["disc"], np.ones(1)),
+        Horizon(tuple(f"p{t}" for t in range(T)), ("all",), np.ones(T), g["disc"], g["disc"][-1], np.ones(1)),
         Assets(
             systems=tuple(f"s{h}" for h in range(H)), sites=("here",) * H,
             vendors=tuple("a" if v else "b" for v in g["vendor"]),
             price=g["price"].T, building=np.zeros((T, H)), lasting=np.zeros((T, H)),
             resale=np.full(H, 0.5), standing_cost=np.zeros((T, H)),
+            maintenance=np.zeros(H), legacy_price=np.zeros(H),
             supply=g["supply"].T, lead=g["lead"], life=g["life"], legacy=g["legacy"].T,
             usable=np.full(H, 0.75), standing_power=idle, standing_draw=idle, memory=np.zeros(H),
             carbon=np.zeros(H),

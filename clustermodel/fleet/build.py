@@ -40,8 +40,9 @@ def build(
     _refuse(tables)
     served = service(tables, horizon, both)
     planned = planning_power(tables, both, catalog)
-    parts = (assets(tables, horizon, both, planned), served, rental(tables, horizon, both))
     asked = demand(tables, horizon, served.workloads)
+    rented = rental(tables, horizon, both, float(asked.work.sum(axis=-1).max(initial=0.0)))
+    parts = (assets(tables, horizon, both, planned), served, rented)
     limited = limits(tables.frames["constraints"], horizon.periods, both.names(tables), tables.problems)
     _refuse(tables)
     made = FleetProblem(horizon, *parts, asked, limited, _policy(tables))
@@ -100,6 +101,7 @@ def _horizon(tables: Tables) -> Horizon:
         blocks=tuple(str(block["name"]) for block in blocks),
         seconds=np.full(count, tables.length),
         discount=(1 + annual) ** (-years * np.arange(count)),
+        last_discount=(1 + annual) ** (-years * count),
         share=np.array([float(block["share"]) for block in blocks]),
     )
 

@@ -26,6 +26,7 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) 
     standing = of_system("idle_power") * pue
     building = of_site("building") * provisioned / pue
     rest = np.clip(1 - (count - t) * length / of_site("building_life"), 0, 1)
+    legacy_price = _first_known(price)
     price = np.where(np.isfinite(price), price, 0.0)
     drawn = provisioned if tables.settings["power_basis"] == "provisioned" else standing
     names = pairs.names(tables)
@@ -35,7 +36,9 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) 
         building=np.tile(building, (count, 1)),
         lasting=building * rest,
         resale=of_system("resale"),
-        standing_cost=price * of_system("maintenance") + standing * of_site("electricity"),
+        standing_cost=np.tile(standing * of_site("electricity"), (count, 1)),
+        maintenance=of_system("maintenance"),
+        legacy_price=legacy_price,
         supply=np.where(sold, np.inf, 0.0),
         lead=np.ceil(of_system("lead_time") / length - 1e-9).astype(int),
         life=np.clip(np.floor(of_system("life") / length + 1e-9), 1, FOREVER).astype(int),
@@ -63,6 +66,13 @@ def _prices(tables: Tables, pairs: Pairs, first: np.ndarray) -> np.ndarray:
     return price
 
 
+def _first_known(price: np.ndarray) -> np.ndarray:
+    """[asset] the price of the first period that has one, 0 where none has."""
+    known = np.isfinite(price)
+    first = np.take_along_axis(price, known.argmax(axis=0)[None], axis=0)[0]
+    return np.where(known.any(axis=0), first, 0.0)
+
+
 def _legacy(tables: Tables, pairs: Pairs) -> np.ndarray:
     count, frame = len(tables.periods), tables.frames["legacy"]
     legacy = np.zeros((count, len(pairs.system)))
@@ -73,8 +83,8 @@ def _legacy(tables: Tables, pairs: Pairs) -> np.ndarray:
     return legacy
 
 
-def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
-    """What others rent out, reserved and on demand."""
+def rental(tables: Tables, horizon: Horizon, pairs: Pairs, peak: float) -> Rental:
+    """What others rent out, reserved and on demand; `peak` is the largest demand at a time, of all workloads."""
     frame, count, assets = tables.frames["contracts"], len(horizon.periods), len(pairs.system)
     offer = {
         name: np.zeros((count, assets)) for name in ("price", "due", "least", "most", "spot", "spot_most")
@@ -92,7 +102,7 @@ def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
             offer["spot"][block], offer["spot_most"][block] = price, most
         else:
             tables.problems.append(f"contracts: kind {kind!r} is neither reserved nor on_demand")
-    limit = _most_needed(tables)
+    limit = _most_needed(tables, peak)
     return Rental(
         price=offer["price"],
         take_or_pay=offer["due"],
@@ -103,11 +113,8 @@ def rental(tables: Tables, horizon: Horizon, pairs: Pairs) -> Rental:
     )
 
 
-def _most_needed(tables: Tables) -> float:
-    """Systems that could serve everything many times over: a finite stand-in for an unlimited offer."""
+def _most_needed(tables: Tables, peak: float) -> float:
+    """Systems that serve everything in any case: a finite stand-in for an unlimited offer."""
     rate = tables.frames["throughput"]["throughput"].to_numpy(dtype=float)
     least = rate[rate > 0].min(initial=math.inf)
-    blocks = [float(block.get("load", 1.0)) for block in tables.settings["blocks"]] or [1.0]
-    factor = tables.frames["factors"]["factor"].max() if len(tables.frames["factors"]) else 1.0
-    total = tables.frames["demand"]["demand"].sum() * max(blocks) * max(float(factor), 1.0)
-    return float(total / least) if math.isfinite(least) else 0.0
+    return peak / least if math.isfinite(least) else 0.0

@@ -81,8 +81,9 @@ def lagrangian(data: Data, at: Optimum, problem: FleetProblem) -> Scalar:
     assets, horizon, rental = problem.assets, problem.horizon, problem.rental
     discount, seconds = horizon.discount[:, None], horizon.seconds[:, None]
     left = np.arange(len(discount))[:, None] + assets.lead + assets.life - len(discount)
-    kept = assets.resale * np.clip(left / assets.life, 0, 1) * horizon.discount[-1]
-    orders = at.bought * data.price * (discount - kept + at.spending + at.share)
+    kept = assets.resale * np.clip(left / assets.life, 0, 1) * horizon.last_discount
+    upkeep = assets.maintenance * np.einsum("toa,t->oa", assets.alive, horizon.discount * horizon.seconds)
+    orders = at.bought * data.price * (discount - kept + upkeep + at.spending + at.share)
     standing = at.owned * data.standing_cost * discount * seconds
     due = at.booked * data.rent * rental.take_or_pay * discount * seconds
     used = at.used * data.rent * (1 - rental.take_or_pay) + at.on_demand * data.on_demand_price

@@ -121,15 +121,27 @@ def _lots(problem: FleetProblem) -> Iterator[Lot]:
 
 def in_service(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
     """Maps the variables to systems in service [period * asset] beyond legacy."""
+    return _kept(problem, layout, np.ones((layout.shape[0] + 1, layout.shape[1])))
+
+
+def upkeep(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
+    """Maps the variables to USD/s of maintenance [period * asset] beyond legacy's: a share of the price paid."""
+    assets = problem.assets
+    return _kept(problem, layout, np.vstack([assets.price, assets.legacy_price]) * assets.maintenance)
+
+
+def _kept(problem: FleetProblem, layout: Columns, weight: np.ndarray) -> sp.csr_matrix:
+    """Systems in service by period and asset, each times the `weight` [order, asset] of its order; legacy is last."""
     periods, assets = layout.shape
     served, ordered, asset = np.nonzero(problem.assets.alive)
     rows, cols = [served * assets + asset], [layout.buy[ordered, asset]]
-    values = [np.ones(len(served))]
+    values = [weight[ordered, asset]]
     for column, lot, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
-        gone = np.arange(period, layout.lots[lot].last + 1)
-        rows.append(gone * assets + layout.lots[lot].asset)
+        came = layout.lots[lot]
+        gone = np.arange(period, came.last + 1)
+        rows.append(gone * assets + came.asset)
         cols.append(np.full(len(gone), column))
-        values.append(-np.ones(len(gone)))
+        values.append(np.full(len(gone), -weight[came.order, came.asset]))
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
     return sp.csr_matrix(entries, shape=(periods * assets, layout.count))
 
@@ -141,16 +153,17 @@ def column_costs(problem: FleetProblem, layout: Columns) -> np.ndarray:
     if problem.policy.objective == "served":
         return cost
     discount, seconds = horizon.discount[:, None], horizon.seconds[:, None]
-    residual = assets.residual * horizon.discount[-1]
-    cost[layout.buy] = assets.outlay * discount - residual - assets.lasting * horizon.discount[-1]
+    residual = assets.residual * horizon.last_discount
+    cost[layout.buy] = assets.outlay * discount - residual - assets.lasting * horizon.last_discount
     cost[layout.reserve] = rental.price * rental.take_or_pay * discount * seconds
     for column, index, period in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
         lot = layout.lots[index]
         if lot.order >= 0:
             sold = resale(problem, lot, int(period)) * horizon.discount[period]
             cost[column] = residual[lot.order, lot.asset] - sold
-    standing = (assets.standing_cost * discount * seconds).ravel()
-    return cost + in_service(problem, layout).T @ standing
+    value = np.broadcast_to(discount * seconds, layout.shape)
+    standing = in_service(problem, layout).T @ (assets.standing_cost * value).ravel()
+    return cost + standing + upkeep(problem, layout).T @ value.ravel()
 
 
 def resale(problem: FleetProblem, lot: Lot, period: int) -> float:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from clustermodel.fleet.first_stage import in_service, resale
+from clustermodel.fleet.first_stage import in_service, resale, upkeep
 from clustermodel.fleet.operation import Operation, operation
 from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.risk import risk_cost
@@ -54,14 +54,28 @@ class Outcome:
         return self.problem.assets.legacy + added.reshape(self.program.layout.shape)
 
     @cached_property
-    def resale(self) -> np.ndarray:
-        """USD by period from systems retired early, and in the last period for all that is left at the horizon."""
-        layout, assets = self.program.layout, self.problem.assets
-        earned = np.zeros(layout.shape[0])
-        earned[-1] = np.sum(self.x[layout.buy] * (assets.residual + assets.lasting))
+    def upkeep(self) -> np.ndarray:
+        """USD/s of maintenance of the owned systems in service, [period, asset]."""
+        assets, added = self.problem.assets, upkeep(self.problem, self.program.layout) @ self.x
+        legacy = assets.legacy * assets.legacy_price * assets.maintenance
+        return legacy + added.reshape(self.program.layout.shape)
+
+    @cached_property
+    def sold(self) -> np.ndarray:
+        """USD by period, at its start, from systems retired early."""
+        layout, earned = self.program.layout, np.zeros(self.program.layout.shape[0])
         for column, index, t in zip(layout.retire, layout.retire_lot, layout.retire_period, strict=True):
-            lot = layout.lots[index]
-            if lot.order >= 0:
+            if (lot := layout.lots[index]).order >= 0:
                 earned[t] += self.x[column] * resale(self.problem, lot, int(t))
-                earned[-1] -= self.x[column] * assets.residual[lot.order, lot.asset]
         return earned
+
+    @cached_property
+    def left(self) -> float:
+        """USD at the horizon for all that is left then."""
+        layout, assets = self.program.layout, self.problem.assets
+        lots = [layout.lots[index] for index in layout.retire_lot]
+        gone = [
+            self.x[column] * assets.residual[lot.order, lot.asset] if lot.order >= 0 else 0.0
+            for column, lot in zip(layout.retire, lots, strict=True)
+        ]
+        return float(np.sum(self.x[layout.buy] * (assets.residual + assets.lasting)) - np.sum(gone))

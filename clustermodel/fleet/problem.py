@@ -53,6 +53,9 @@ class Horizon(eqx.Module):
     blocks: Names = eqx.field(static=True)
     seconds: PerPeriod = _numbers()  # length of each period
     discount: PerPeriod = _numbers()  # present value of a dollar of that period, paid at its start
+    last_discount: Float[np.ndarray, ""] = (
+        _numbers()
+    )  # of a dollar at the horizon, the end of the last period
     share: Float[np.ndarray, "block"] = _numbers()  # share of every period that a block lasts; sums to 1
 
 
@@ -66,7 +69,9 @@ class Assets(eqx.Module):
     building: PeriodAsset = _numbers()  # USD for the building, power and cooling ordered with a system
     lasting: PeriodAsset = _numbers()  # USD of that which is left at the horizon
     resale: PerAsset = _numbers()  # value at the horizon over price, times the share of life that is left
-    standing_cost: PeriodAsset = _numbers()  # USD/s of a system in service, busy or not
+    standing_cost: PeriodAsset = _numbers()  # USD/s of a system in service, busy or not, maintenance apart
+    maintenance: PerAsset = _numbers()  # 1/s: maintenance over the price paid, as long as a system is kept
+    legacy_price: PerAsset = _numbers()  # USD that maintenance of legacy systems is a share of
     supply: PeriodAsset = _numbers()  # most systems that can be ordered
     lead: Int[np.ndarray, "asset"] = _counts()  # periods from order to service
     life: Int[np.ndarray, "asset"] = _counts()  # periods in service
@@ -176,7 +181,7 @@ class Policy(eqx.Module):
     """What counts as best.
 
     objective: `cost` (meet demand cheaply, unmet work is penalised), `npv` (served work earns its revenue)
-    or `served` (serve as much as the limits allow; money counts only in budgets).
+    or `served` (minus the work served, every unit of it counts one; money counts only in budgets).
     omega, alpha: the objective is (1 - omega) E[cost] + omega CVaR_alpha[cost], the mean of the worst 1 - alpha.
     """
 

@@ -43,9 +43,16 @@ TABLES: dict[str, dict[str, Column]] = {
         "lead_time": Column("s", "from order to service, rounded up to periods", 0.0),
         "life": Column("s", "time in service, rounded down to periods", math.inf),
         "resale": Column(
-            "", "share of the price, times share of life left, that the horizon credits", 0.0, most=1.0
+            "",
+            "share of the price, times share of life left, credited at the horizon, the end of the last period",
+            0.0,
+            most=1.0,
         ),
-        "maintenance": Column("1/s", "maintenance over price", 0.0),
+        "maintenance": Column(
+            "1/s",
+            "maintenance over the price paid, in every period of service; legacy: over the first price known",
+            0.0,
+        ),
         "provisioned_power": Column("W", "planning power of one system, facility overhead inside", math.nan),
         "idle_power": Column("W", "IT power without load", 0.0),
         "memory": Column("B", "memory of one system", 0.0),
@@ -162,8 +169,13 @@ SETTINGS: dict[str, Setting] = {
     "note": Setting("anything else", ""),
     "periods": Setting("names of the periods, in order", None),
     "period_length": Setting("length of every period", None, "s"),
-    "discount_rate": Setting("annual rate; flows of a period count at its start", 0.0, "1/s"),
-    "objective": Setting("what counts as best", "cost", choices=("cost", "npv", "served")),
+    "discount_rate": Setting(
+        "annual rate; flows of a period count at its start, what is left at the horizon at its end", 0.0, "1/s"
+    ),
+    "objective": Setting(
+        "what counts as best: least cost, most npv (revenue less cost), or most work served, each unit as one",
+        "cost", choices=("cost", "npv", "served"),
+    ),
     "omega": Setting("weight of CVaR against the mean", 0.0),
     "alpha": Setting("CVaR is the mean of the worst 1 - alpha", 0.9),
     "whole_systems": Setting("whether systems are whole numbers", True, choices=(True, False)),

@@ -52,7 +52,7 @@ def by_asset(outcome: Outcome) -> pd.DataFrame:
         "owned": owned,
         "reserved": booked,
         "capex_usd": outcome.decision("buy") * assets.outlay,
-        "standing_usd": owned * assets.standing_cost * period_seconds,
+        "standing_usd": (owned * assets.standing_cost + outcome.upkeep) * period_seconds,
         "take_or_pay_usd": booked * rental.price * rental.take_or_pay * period_seconds,
         "reserved_use_usd": 3600 * hours(reserved) * rental.price * (1 - rental.take_or_pay),
         "on_demand_usd": 3600 * hours(on_demand) * rental.on_demand_price,

@@ -68,16 +68,18 @@ def dispatch(outcome: Outcome) -> pd.DataFrame:
 def cash_flow(outcome: Outcome) -> pd.DataFrame:
     """Expected USD by period, costs positive; `present_usd` is their discounted sum.
 
-    Systems left at the horizon are sold at the end of the last period, at that period's discount.
+    Systems left at the horizon are sold then: within the last period, discounted to its end.
     """
     problem = outcome.problem
     frame = by_asset(outcome).groupby("period", sort=False)[[f"{name}_usd" for name in FLOWS]].sum()
     work = by_workload(outcome).groupby("period", sort=False)[["penalty_usd", "revenue_usd"]].sum()
     earned = 1.0 if problem.policy.objective == "npv" else 0.0
     frame = frame.join(work.assign(revenue_usd=-earned * work["revenue_usd"]))
-    frame["resale_usd"] = -outcome.resale
+    horizon, last = problem.horizon, np.eye(problem.shape["periods"])[-1]
+    frame["resale_usd"] = -outcome.sold - outcome.left * last
     frame["total_usd"] = frame.sum(axis=1)
-    frame["present_usd"] = frame["total_usd"] * problem.horizon.discount
+    later = outcome.left * last * (horizon.discount - horizon.last_discount)
+    frame["present_usd"] = frame["total_usd"] * horizon.discount + later
     return frame.reset_index()
 
 

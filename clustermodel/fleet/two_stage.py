@@ -150,14 +150,13 @@ def _per_slot(problem: FleetProblem, array: np.ndarray) -> np.ndarray:
 
 
 def worth(problem: FleetProblem) -> tuple[np.ndarray, np.ndarray]:
-    """Penalty and revenue that the objective counts, USD per unit of work, [period, workload]."""
+    """Penalty and revenue that the objective counts, per unit of work, [period, workload]: USD, or 1 where served."""
     service = problem.service
     if problem.policy.objective == "cost":
         return service.penalty, np.zeros_like(service.revenue)
     if problem.policy.objective == "npv":
         return service.penalty, service.revenue
-    weight = np.where(service.revenue.max() > 0, service.revenue, np.ones_like(service.revenue))
-    return np.zeros_like(weight), weight
+    return np.zeros_like(service.penalty), np.ones_like(service.revenue)
 
 
 def _offset(problem: FleetProblem) -> np.ndarray:
