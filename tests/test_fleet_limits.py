@@ -1,10 +1,15 @@
 """All limits hold at once, on what stands there and on what is busy."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.fleet import FleetProblem
+from clustermodel.fleet.change import scaled
+from clustermodel.fleet.cures import round_up
 
 
 def one_period(tables, **settings):
@@ -53,3 +58,108 @@ def test_power_of_systems_of_others_counts_against_no_limit(basis):
     assert busy["home"] == pytest.approx(owned)
     assert busy["cloud"] == pytest.approx(10 - owned)
     assert np.max(plan.power["draw_mw"]) == pytest.approx(3e-3)
+
+
+def must_do(constraints, amount=4.0, whole=True, **more):
+    """Boxes for 1000 USD that serve one unit each and draw 1 kW; everything has to be served."""
+    tables = {
+        "systems": [{"system": "box", "price": 1000.0, "provisioned_power": 1000.0}],
+        "workloads": [{"workload": "work", "must_serve": 1.0}],
+        "throughput": [{"system": "box", "workload": "work", "throughput": 1.0}],
+        "demand": [{"workload": "work", "demand": amount}],
+        "constraints": [{"period": "total"} | row for row in constraints],
+    } | more
+    return one_period({name: rows for name, rows in tables.items() if len(rows)}, whole_systems=whole)
+
+
+def cure_of(problem):
+    with pytest.raises(InfeasibleError) as caught:
+        problem.solve()
+    return str(caught.value)
+
+
+ROWS = [
+    ({"kind": "supply", "value": "3"}, "supply raised by 33.4 % throughout (to 4 systems)"),
+    ({"kind": "budget", "value": "3 kUSD"}, "budget raised by 33.4 % throughout (--budget '4000 USD')"),
+    ({"kind": "budget", "value": "3999 USD"}, "budget raised by 0.0251 % throughout (--budget '4000 USD')"),
+    ({"kind": "power", "value": "3 kW", "period": "each"}, "power raised by 33.4 % throughout (--power '4 kW')"),
+    ({"kind": "power", "value": "3 kW", "period": "each", "site": "site"}, "raised by 33.4 % throughout (to 4 kW)"),
+    ({"kind": "power", "value": "0 kW", "period": "each", "site": "site"}, "power raised to 4 kW throughout"),
+    ({"kind": "budget", "value": "0 USD"}, "budget raised to 4000 USD throughout"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("demand", [4.0, 3.5])
+@pytest.mark.parametrize(("row", "words"), ROWS, ids=[words for _, words in ROWS])
+def test_a_cure_says_the_least_that_does_with_whole_systems_rounded_so_that_it_does(row, words, demand):
+    text = cure_of(must_do([row], demand))
+    assert words in text
+    kind = row["kind"]
+    more = float(re.search(r"raised by ([\d.]+) %", text)[1]) / 100 if " by " in words else None
+    if more is not None:
+        assert scaled(must_do([row], demand), kind, 1 + more).solve().purchases["systems"].sum() == 4
+    less = float(re.search(r"must_serve lowered by ([\d.]+) % throughout", text)[1]) / 100
+    served = must_do([row], demand, workloads=[{"workload": "work", "must_serve": 1 - less}])
+    assert served.solve().purchases["systems"].sum() <= 3
+
+
+def test_a_minimum_is_lowered_to_what_the_budget_buys():
+    rows = [{"kind": "budget", "value": "4500 USD"}, {"kind": "purchases", "value": "6"}]
+    text = cure_of(must_do(rows, amount=1.0))
+    assert "purchases lowered by 33.4 % throughout (to 4 systems)" in text
+    assert "budget raised by 33.4 % throughout (--budget '6000 USD')" in text
+
+
+def test_what_only_whole_systems_make_impossible_has_a_cure_too():
+    """3.5 boxes would do and 3.51 can be had, but only 3 of them or 4 are whole."""
+    text = cure_of(must_do([{"kind": "supply", "value": "3.51"}], amount=3.5))
+    assert "with whole systems, though one with fractions does (--relaxed)" in text
+    assert "supply raised by 14 % throughout (to 4 systems)" in text
+
+
+def test_a_conflict_in_a_scenario_that_asks_for_little_is_found():
+    """Nine futures ask for a lot that can be had, one for a little of what cannot."""
+    names = [f"s{i}" for i in range(10)]
+    demand = {
+        "workload": ["many"] * 9 + ["few"], "scenario": names, "demand": [*range(50, 59), 10.0],
+    }  # fmt: skip
+    text = cure_of(
+        must_do(
+            [{"kind": "supply", "value": "5", "system": "rare"}],
+            whole=False,
+            systems={"system": ["box", "rare"], "price": [1000.0, 1.0]},
+            workloads={"workload": ["many", "few"], "must_serve": 1.0},
+            throughput={"system": ["box", "rare"], "workload": ["many", "few"], "throughput": 1.0},
+            demand=demand,
+            scenarios={"scenario": names, "probability": 0.1},
+        )
+    )
+    assert "supply rare all (5 systems), must_serve of few (100 %) contradict each other" in text
+    assert "supply raised by 100 % throughout (to 10 systems)" in text
+
+
+def test_a_system_that_nobody_can_have_is_named():
+    text = cure_of(must_do([], systems=[{"system": "box"}]))
+    assert "box cannot be had at all: write a price, a contract or systems already in service" in text
+
+
+def test_a_last_order_before_the_first_is_refused():
+    row = {"system": "box", "price": 1.0, "available_from": "y1", "last_order": "y0"}
+    frames = {
+        "systems": [row],
+        "workloads": [{"workload": "work", "must_serve": 1.0}],
+        "throughput": [{"system": "box", "workload": "work", "throughput": 1.0}],
+        "demand": [{"workload": "work", "demand": 1.0}],
+    }
+    tables = {name: pd.DataFrame(rows) for name, rows in frames.items()}
+    with pytest.raises(
+        ConfigError, match="row 0: box is available from y1, after its last order in y0; exchange"
+    ):
+        FleetProblem.from_frames(tables, periods=["y0", "y1"], period_length=1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "up"), [(33.3333, 3, 33.4), (25.00000001, 3, 25.0), (0.0250062, 3, 0.0251), (-1.2345, 3, -1.23)]
+)  # fmt: skip
+def test_numbers_round_up_to_what_does(value, digits, up):
+    assert round_up(value, digits) == pytest.approx(up, rel=1e-12)

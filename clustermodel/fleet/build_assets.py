@@ -19,6 +19,7 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) 
     of_site = lambda column: sites[column].to_numpy(dtype=float)[pairs.site]
     first = tables.when("systems", "available_from", 0)[pairs.system]
     last = tables.when("systems", "last_order", count - 1)[pairs.system]
+    _refuse_closed(tables, count)
     price = _prices(tables, pairs, first)
     t = np.arange(count)[:, None]
     sold = np.isfinite(price) & (t >= first) & (t <= last) & (of_site("rented") == 0)
@@ -64,6 +65,17 @@ def _prices(tables: Tables, pairs: Pairs, first: np.ndarray) -> np.ndarray:
     ):
         price[slice(None) if period < 0 else period, mine] = value
     return price
+
+
+def _refuse_closed(tables: Tables, count: int) -> None:
+    """Systems whose last order lies before the first."""
+    first, last = tables.when("systems", "available_from", 0), tables.when("systems", "last_order", count - 1)
+    frame = tables.frames["systems"]
+    for i in np.nonzero(first > last)[0]:
+        tables.problems.append(
+            f"systems: row {frame.index[i]}: {frame['system'].iloc[i]} is available from {tables.periods[first[i]]}, "
+            f"after its last order in {tables.periods[last[i]]}; exchange them or leave one empty"
+        )
 
 
 def _first_known(price: np.ndarray) -> np.ndarray:

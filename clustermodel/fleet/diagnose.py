@@ -1,39 +1,24 @@
 """Why there is no plan: the smallest set of limits that contradict each other, and what would mend it."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
+from clustermodel.fleet.cures import Item, cures, unit_relief
 from clustermodel.fleet.highs import INFINITY, LinearProgram, Model, highs_model
 from clustermodel.fleet.monolith import monolith, slot_block
 from clustermodel.fleet.problem import FleetProblem
-from clustermodel.fleet.shadow import SHOWN
 from clustermodel.fleet.two_stage import TwoStage
-from clustermodel.units import unit_scale
 
-LOWERED = ("must_serve", "purchases")
-"""Kinds that are relaxed by lowering them."""
 SHOWN_LIMITS = 6
-"""Limits that a message names."""
+"""Limits, or systems, that a message names."""
+MOST_PAIRS = 120_000
+"""Busy pairs over all scenarios up to which a cure is looked for in all of them."""
 WORST = 4
 """Scenarios that are looked at: those that ask for most. What is impossible for them is impossible."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Item:
-    """One limit that a person set: the rows it makes, the relief that 100 % of its amount gives each, its amount."""
-
-    name: str
-    kind: str
-    rows: np.ndarray
-    relief: np.ndarray
-    amount: float  # SI
-
-    def __str__(self) -> str:
-        return f"{self.name} ({_shown(self.amount, self.kind)})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,30 +26,73 @@ class Conflict:
     """Limits that cannot hold together, and what would mend it, in words.
 
     A cure moves all limits of one kind by the same share and leaves the others alone; it is the least that does.
+    No `limits` are named where they contradict each other only because systems are whole. `absent`: systems that
+    nobody can have.
     """
 
     limits: tuple[str, ...]
     cures: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        cure = " or ".join(self.cures) or "no single kind of limit does, relax several"
+        return f"no plan meets all limits{self._clash()}; what would do: {cure}{self._missing()}"
+
+    def _clash(self) -> str:
+        if not self.limits:
+            return " with whole systems, though one with fractions does (--relaxed)"
         more = f" and {len(self.limits) - SHOWN_LIMITS} more" if len(self.limits) > SHOWN_LIMITS else ""
         named = ", ".join(self.limits[:SHOWN_LIMITS]) + more
-        cure = " or ".join(self.cures) or "no single kind of limit does, relax several"
         clash = "contradict each other" if len(self.limits) > 1 else "cannot hold whatever is bought"
-        return f"no plan meets all limits: {named} {clash}; what would do: {cure}"
+        return f": {named} {clash}"
+
+    def _missing(self) -> str:
+        if not self.absent:
+            return ""
+        named = ", ".join(self.absent[:SHOWN_LIMITS])
+        return f"; {named} cannot be had at all: write a price, a contract or systems already in service"
 
 
 def conflict(problem: FleetProblem, program: TwoStage) -> Conflict | None:
-    """The smallest set of limits that cannot hold together; None where a plan (with fractions) exists."""
-    program = _worst(program)
-    rows, items = _as_rows(problem, program)
-    model = highs_model(rows, solver="simplex")
-    if _feasible(model):
+    """The smallest set of limits that cannot hold together; None where a plan exists or nothing is found.
+
+    Few scenarios tell most conflicts; what they do not tell, all of them do. Where fractions of systems have a plan,
+    only cures with whole systems are looked for.
+    """
+    few, absent = _worst(program), tuple(_absent(problem))
+    for looked_at in (few, program) if len(few.demand) < len(program.demand) else (program,):
+        rows, items = _as_rows(problem, looked_at)
+        model = highs_model(
+            dataclasses.replace(rows, integer=np.zeros(len(rows.integer), bool)), solver="simplex"
+        )
+        if not _feasible(model):
+            kept = _filtered(model, rows, items)
+            kinds = dict.fromkeys(item.kind for item in kept)
+            return Conflict(tuple(map(str, kept)), tuple(_cures(problem, program, kinds)), absent)
+    if not program.integer.any():
         return None
-    kept = _filtered(model, rows, items)
-    kinds = dict.fromkeys(item.kind for item in kept)
-    cures = (_cure(model, [item for item in items if item.kind == kind]) for kind in kinds)
-    return Conflict(tuple(map(str, kept)), tuple(cure for cure in cures if cure))
+    kinds = dict.fromkeys(item.kind for item in items)
+    found = tuple(_cures(problem, program, kinds))
+    return Conflict((), found, absent) if found else None
+
+
+def _cures(problem: FleetProblem, program: TwoStage, kinds: Iterable[str]) -> list[str]:
+    """Cures for all scenarios; for the worst of them where there are too many, which the words then say."""
+    pairs = np.count_nonzero(program.dispatch.rate) * len(program.demand)
+    looked_at = program if pairs <= MOST_PAIRS else _worst(program)
+    found = cures(*_as_rows(problem, looked_at), kinds)
+    few = len(looked_at.demand) < len(program.demand)
+    return [f"{cure} in the scenarios that ask for most" for cure in found] if few else found
+
+
+def _absent(problem: FleetProblem) -> Iterator[str]:
+    """Systems that are not for sale, not for rent and not there."""
+    assets, rental = problem.assets, problem.rental
+    offers = (assets.supply, assets.legacy, rental.most, rental.least, rental.on_demand_most)
+    there = np.any([offer.any(axis=0) for offer in offers], axis=0)
+    for name in dict.fromkeys(assets.systems):
+        if not there[[system == name for system in assets.systems]].any():
+            yield name
 
 
 def _worst(program: TwoStage) -> TwoStage:
@@ -72,18 +100,23 @@ def _worst(program: TwoStage) -> TwoStage:
     value = (program.demand * np.asarray(program.dispatch.penalty + program.dispatch.breach)).sum(axis=2)
     order = np.argsort(-value.sum(axis=1), kind="stable")[:WORST]
     peaks = np.unique(np.concatenate([order, value.argmax(axis=0)[np.argsort(-value.max(axis=0))][:WORST]]))
+    return _of_scenarios(program, peaks)
+
+
+def _of_scenarios(program: TwoStage, some: np.ndarray) -> TwoStage:
     return dataclasses.replace(
         program,
-        demand=program.demand[peaks],
-        probability=np.full(len(peaks), 1 / len(peaks)),
-        offset=program.offset[peaks],
+        demand=program.demand[some],
+        probability=np.full(len(some), 1 / len(some)),
+        offset=program.offset[some],
         omega=0.0,
     )
 
 
 def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, list[Item]]:
-    """The continuous program without costs, every limit a row that can be relieved."""
-    base = monolith(program, whole=False)
+    """The program without costs, every limit a row that can be relieved."""
+    program = _of_scenarios(program, np.arange(len(program.demand)))  # without the rows of CVaR
+    base = monolith(program, whole=True)
     columns, limits, items = [], [], []
 
     items.extend(_row_items(problem, program))
@@ -134,8 +167,13 @@ def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
         scope = " ".join(part for part in (meaning.site, meaning.system) if part)
         name = " ".join(part for part in (meaning.constraint, scope, meaning.period) if part)
         sign = 0.0 if meaning.constraint == "vendor_share" else -1.0 if np.isfinite(row.lower) else 1.0
-        relief = np.full(len(rows), sign * meaning.amount / meaning.scale)  # a share of spending has no cure
-        yield Item(name, meaning.constraint, np.array(rows), relief, meaning.amount)
+        each = unit_relief(meaning.amount, meaning.constraint)
+        relief = np.full(len(rows), sign * each / meaning.scale)  # a share of spending has no cure
+        option = not scope and (
+            meaning.constraint == "power"
+            or (meaning.constraint == "budget" and (meaning.period == "all" or problem.shape["periods"] == 1))
+        )
+        yield Item(name, meaning.constraint, np.array(rows), relief, meaning.amount, option)
 
 
 def _offers(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
@@ -201,24 +239,3 @@ def _filtered(model: Model, program: LinearProgram, items: list[Item]) -> list[I
     for item in items:  # the cure has to work with everything else in place
         _restore(model, program, item.rows)
     return kept
-
-
-def _cure(model: Model, items: list[Item]) -> str:
-    """By which share all limits of one kind have to move, everything else as it is; empty where none does."""
-    rows = np.concatenate([item.rows for item in items]).astype(np.int32)
-    relief = np.concatenate([item.relief for item in items])
-    model.addCol(1.0, 0.0, INFINITY, len(rows), rows, -relief)
-    column = model.getNumCol() - 1
-    share = model.getSolution().col_value[column] if _feasible(model) else np.inf
-    model.deleteCols(1, np.array([column], dtype=np.int32))
-    if not np.isfinite(share):
-        return ""
-    lowered = items[0].kind in LOWERED
-    return f"{items[0].kind} {'lowered' if lowered else 'raised'} by {100 * share:.3g} % throughout"
-
-
-def _shown(amount: float, kind: str) -> str:
-    if kind in ("must_serve", "vendor_share"):
-        return f"{100 * amount:.4g} %"
-    unit = SHOWN.get(kind, "system")
-    return f"{amount:.6g} systems" if unit == "system" else f"{amount / unit_scale(unit)[0]:.6g} {unit}"

@@ -91,7 +91,7 @@ def _refuse_free_money(problem: FleetProblem, program: TwoStage) -> None:
 def _why_not(problem: FleetProblem, program: TwoStage) -> str:
     found = conflict(problem, program)
     if found is None:
-        return "no plan meets all limits with whole systems; whole_systems = false shows how near one comes"
+        return "no plan found that meets all limits with whole systems; --relaxed shows how near one comes"
     return str(found)
 
 
