@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from clustermodel.catalog import ConfigError, load_catalog
-from clustermodel.fleet import FleetProblem
+from clustermodel.fleet import FleetProblem, coefficients
+from clustermodel.fleet.build import tidy
 from clustermodel.fleet.from_catalog import planned
+from clustermodel.fleet.schema import SETTINGS
 from clustermodel.fleet.sheet import read_sheet
 
 YEAR = 365 * 86400.0
@@ -164,3 +166,28 @@ def test_lines_are_those_of_the_file_whatever_is_blank_or_quoted_before(tmp_path
     lines = read_sheet(folder(tmp_path, demand='workload,note\n\na,"two\nlines"\n\nb,\n') / "demand.csv")
     assert lines.index.tolist() == [3, 6]
     assert lines["note"].tolist() == ["two\nlines", ""]
+
+
+def test_a_number_of_the_catalogue_set_anew_leaves_rows_from_elsewhere_alone(monkeypatch):
+    """The serving model answers both pairs in token/s; one of them the table knows from elsewhere, in its own unit."""
+    model = [
+        ["box", "work", 5.0, 100.0, "clustermodel", "derived", ""],
+        ["box", "play", 7.0, 100.0] + [""] * 3,
+    ]
+    monkeypatch.setattr(
+        coefficients, "throughput_rows", lambda *_: pd.DataFrame(model, columns=coefficients.COLUMNS)
+    )
+    written = pd.DataFrame(
+        {
+            "system": "box", "workload": ["work", "play"], "throughput [ktoken/s]": ["2", "3"],
+            "source": ["measured", "clustermodel"],
+        }
+    )  # fmt: skip
+    asked = frames(workloads={"workload": ["work", "play"]}, demand=[{"workload": "work", "demand": 4.0}])
+    tables = tidy(
+        {**{key: rule.default for key, rule in SETTINGS.items()}, "periods": ["y"], "period_length": YEAR},
+        asked,
+    )
+    table = coefficients.renewed(tables, load_catalog(), written)
+    rate = problem(tables=asked | {"throughput": table}).service.rate[0, 0]
+    assert rate.tolist() == [2000.0, 7.0]

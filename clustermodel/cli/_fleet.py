@@ -81,10 +81,12 @@ def fleet(ask: Ask) -> Answer:
         from clustermodel.fleet.schema import columns
 
         return ask.answer("fleet_columns", columns=columns())
-    if chosen.pop("list", False) or "problem" not in chosen:
+    if chosen.pop("list", False) or not chosen:
         from clustermodel.fleet.load import listed
 
         return ask.answer("fleets", fleets=listed(ask.catalog))
+    if "problem" not in chosen:
+        _refuse_nameless(next(iter(chosen)))
     changes = Changes(**{name: chosen[name] for name in _CHANGES if name in chosen})
     asked = case(chosen["problem"], ask.catalog, changes)
     options = _options(ask, chosen, asked.problem.policy.unit)
@@ -92,7 +94,19 @@ def fleet(ask: Ask) -> Answer:
     if "save" in chosen:
         ask.say(f"wrote {len(_saved(plan, chosen['save']))} tables to {chosen['save']}")
     beyond = Beyond(**{option.name: chosen[option.name] for option in _BEYOND if option.name in chosen})
-    return ask.answer("fleet") | found | beyond.answer(plan, options)
+    more = beyond.answer(plan, options)
+    for row in more.get("left_out", ()):
+        ask.say(f"{row['table']} left out: {row['reason']}")
+    return ask.answer("fleet") | found | more
+
+
+def _refuse_nameless(option: str) -> None:
+    from clustermodel.catalog import ConfigError
+
+    flag = f"--{option.replace('_', '-')}"
+    raise ConfigError(
+        f"{flag}: of which problem? write its name or folder, as in `clustermodel fleet melange {flag}`"
+    )
 
 
 def _saved(plan: "Plan", folder: Path) -> list[Path]:

@@ -2,18 +2,18 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clustermodel.catalog import Catalog, ConfigError, did_you_mean, load_catalog
+from clustermodel.catalog import Catalog, ConfigError, InfeasibleError, did_you_mean, load_catalog
 from clustermodel.fleet import near
 from clustermodel.fleet.change import with_overall, with_policy, without_fractions
 from clustermodel.fleet.folder import Folder, Given
-from clustermodel.fleet.from_catalog import catalog_numbers
+from clustermodel.fleet.from_catalog import catalog_numbers, in_use
 from clustermodel.fleet.load import find, problem_of
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.planner import Options, plan
@@ -76,8 +76,22 @@ def case(name: Path | str, catalog: Catalog | None = None, changes: Changes | No
     catalog, changes = catalog or load_catalog(), changes or Changes()
     folder = find(name, catalog)
     folder = dataclasses.replace(folder, settings=changes.settings(folder.settings))
+    _refuse_unused(folder, catalog)
     problem = problem_of(folder, catalog, anew=bool(catalog.overrides))
     return Case(folder, catalog, changes, changes.apply(problem))
+
+
+def _refuse_unused(folder: Folder, catalog: Catalog) -> None:
+    """A number set in an entry that the problem does not name would change nothing."""
+    if not catalog.overrides:
+        return
+    named = in_use(folder.tables, str(folder.settings["terms"]), catalog)
+    for override in catalog.overrides:
+        kind = override.kind
+        used = named.get(kind.folder, ())
+        if not used or (override.name and catalog.slug(kind.folder, override.name) not in used):
+            known = f"its {kind.folder} are {', '.join(used)}" if used else f"it uses no {kind.folder}"
+            raise ConfigError(f"{override}: changes nothing in {folder.path.name}; {known} of the catalogue")
 
 
 def answer(asked: Case, options: Options) -> tuple[Record, Plan]:
@@ -119,19 +133,34 @@ class Beyond:
     replan: str | None = None
 
     def answer(self, made: Plan, options: Options) -> Record:
-        """The tables asked for, by name."""
+        """The tables asked for, by name; `left_out` are those that Ctrl-C or the problem prevents, with the reason."""
         found: Record = {}
-        if self.near is not None:
-            found["near_optimal"] = _records(near.table(made, near.near_optimal(made, self.near)))
-        if self.sweep is not None:
-            found["sweep"] = _records(sweep(made.problem, self.sweep, options=options))
+        left_out: list[Record] = []
+        for name, table in self._asked(made, options):
+            try:
+                found[name] = table()
+            except KeyboardInterrupt:
+                left_out.append({"table": name, "reason": "interrupted"})
+            except InfeasibleError as error:
+                left_out.append({"table": name, "reason": str(error)})
+        return found | ({"left_out": left_out} if left_out else {})
+
+    def _asked(self, made: Plan, options: Options) -> Iterator[tuple[str, Callable[[], Any]]]:
+        slack, kind, scenario = self.near, self.sweep, self.replan
+        if slack is not None:
+            yield "near_optimal", lambda: _records(near.table(made, near.near_optimal(made, slack)))
+        if kind is not None:
+            yield "sweep", lambda: _records(sweep(made.problem, kind, options=options))
         if self.uncertainty:
-            worth = worth_of_planning(made, options)
-            found["uncertainty"] = dataclasses.asdict(worth) | {"vss": worth.vss, "evpi": worth.evpi}
-        if self.replan is not None:
-            actual = _scenario(made.problem, self.replan)
-            found["replanned"] = _records(replan(made.problem, actual, options).table())
-        return found
+            yield "uncertainty", lambda: _worth(made, options)
+        if scenario is not None:
+            actual = _scenario(made.problem, scenario)
+            yield "replanned", lambda: _records(replan(made.problem, actual, options).table())
+
+
+def _worth(made: Plan, options: Options) -> Record:
+    worth = worth_of_planning(made, options)
+    return dataclasses.asdict(worth) | {"vss": worth.vss, "evpi": worth.evpi}
 
 
 def _scenario(problem: FleetProblem, name: str) -> np.ndarray:

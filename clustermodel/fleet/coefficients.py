@@ -16,11 +16,13 @@ from clustermodel.catalog import Catalog, InfeasibleError, load_catalog
 from clustermodel.chain import Question, cost
 from clustermodel.fleet.build import tidy
 from clustermodel.fleet.folder import read_folder
+from clustermodel.fleet.frames import tidied
 from clustermodel.fleet.naming import Tables
 from clustermodel.fleet.schema import SETTINGS
 
 SOURCE = "clustermodel"
 COLUMNS = ["system", "workload", "throughput [token/s]", "power [W]", "source", "confidence", "note"]
+_PLAIN = {"throughput [token/s]": "throughput", "power [W]": "power"}
 MILLISECONDS = 1000.0
 
 
@@ -38,12 +40,17 @@ def throughput_rows(tables: Tables, catalog: Catalog) -> pd.DataFrame:
 
 
 def renewed(tables: Tables, catalog: Catalog, written: pd.DataFrame | None) -> pd.DataFrame:
-    """The throughput table of the serving model as it is now, with the rows that come from elsewhere."""
-    rows = throughput_rows(tables, catalog)
+    """The throughput table of the serving model as it is now, but for pairs that have rows from elsewhere."""
     if written is None:
-        return rows
-    own = written["source"] != SOURCE if "source" in written else pd.Series(True, index=written.index)
-    return pd.concat([rows.astype(str), written[own]]).fillna("").reset_index(drop=True)
+        return throughput_rows(tables, catalog)
+    elsewhere = written["source"] != SOURCE if "source" in written else pd.Series(True, index=written.index)
+    own, wrong = tidied("throughput", written[elsewhere], str(tables.settings["work_unit"]))
+    if wrong:
+        return written  # whoever builds the problem tells what is wrong with it
+    rows = throughput_rows(tables, catalog).rename(columns=_PLAIN)
+    said = set(zip(own["system"], own["workload"], strict=True))
+    new = [pair not in said for pair in zip(rows["system"], rows["workload"], strict=True)]
+    return pd.concat([frame for frame in (rows[new], own) if len(frame)] or [own])
 
 
 def _row(catalog: Catalog, system: pd.Series, workload: pd.Series) -> dict[str, object] | None:

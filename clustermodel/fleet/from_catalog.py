@@ -9,6 +9,7 @@ import pandas as pd
 
 from clustermodel.catalog import Catalog, Written, load_catalog
 from clustermodel.fleet.naming import Pairs, Tables
+from clustermodel.fleet.schema import TABLES
 from clustermodel.physics.facility import provisioned_power
 from clustermodel.specs import Site, System, Terms
 from clustermodel.units import SECONDS_PER_YEAR
@@ -72,9 +73,28 @@ def catalog_numbers(
                 yield f"{kind}/{entry.slug}", field, entry.provenance[field]
 
 
-def _named(raw: dict[str, pd.DataFrame], table: str) -> list[str]:
+def in_use(raw: dict[str, pd.DataFrame], terms: str, catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """Slugs of the entries that the tables of a folder name, by kind of the catalogue."""
+    systems = _named(raw, "systems")
+    entries = [catalog.entry("systems", name) for name in systems]
+    workloads, named = raw.get("workloads", pd.DataFrame()), _named(raw, "workloads", "model")
+    found = {
+        "systems": systems,
+        "accelerators": [entry.words["accelerator"] for entry in entries],
+        "sites": _named(raw, "sites"),
+        "prices": [terms] if systems else [],
+        "models": named,
+    }
+    for kind, column in (("workloads", "lengths"), ("engines", "engine")):
+        usual = [str(TABLES["workloads"][column].default)] if named else []
+        known = column in workloads and workloads[column].fillna("").ne("").all()
+        found[kind] = [*_named(raw, "workloads", column), *([] if known else usual)] if named else []
+    return {kind: tuple(dict.fromkeys(catalog.slug(kind, n) for n in names)) for kind, names in found.items()}
+
+
+def _named(raw: dict[str, pd.DataFrame], table: str, column: str = "catalog") -> list[str]:
     frame = raw.get(table, pd.DataFrame())
-    cells = frame["catalog"].dropna() if "catalog" in frame else []
+    cells = frame[column].dropna() if column in frame else []
     return [name for name in dict.fromkeys(cells) if name]
 
 

@@ -22,8 +22,8 @@ class Status(enum.Enum):
     """How a solve ended, as a sentence."""
 
     OPTIMAL = "optimal within the gap"
-    TIME_LIMIT = "time limit reached; best plan so far"
-    INTERRUPTED = "interrupted; best plan so far"
+    TIME_LIMIT = "time limit reached"
+    INTERRUPTED = "interrupted"
     INFEASIBLE = "no plan meets all limits"
     UNBOUNDED = "cost can fall without limit"
     FAILED = "the solver found no answer"

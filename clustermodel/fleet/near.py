@@ -52,14 +52,14 @@ def near_optimal(best: Plan, slack: float = 0.02) -> list[Alternative]:
 
 
 def table(best: Plan, alternatives: list[Alternative]) -> pd.DataFrame:
-    """One row per fleet: cost over the optimum, kinds, systems of each kind bought, and standing draw."""
+    """One row per fleet: cost over the optimum as a share of its size, kinds, systems bought, standing draw."""
     named = [("best", best.outcome), *((each.name, each.outcome) for each in alternatives)]
     rows = []
     for name, outcome in named:
         bought = outcome.decision("buy").sum(axis=0)
         systems = pd.Series(bought).groupby(list(outcome.problem.assets.systems), sort=False).sum()
         draw = (outcome.in_service @ outcome.problem.assets.standing_draw).max(initial=0.0)
-        over = outcome.objective / best.objective - 1 if best.objective else 0.0
+        over = (outcome.objective - best.objective) / (abs(best.objective) or 1.0)
         head = {
             "fleet": name,
             "objective": outcome.objective,

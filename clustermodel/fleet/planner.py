@@ -35,11 +35,15 @@ class Options:
 
 
 def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
-    """Solve a problem; raises `ConfigError` for bad numbers and `InfeasibleError` where no plan exists."""
+    """Solve a problem; raises `ConfigError` for bad numbers and `InfeasibleError` where no plan exists.
+
+    A first Ctrl-C keeps the best plan so far; where there is none it is a `KeyboardInterrupt`.
+    """
     options = options or Options()
     _need_float64()
-    if found := list(problem.mistakes()):
-        raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *found]))
+    _refuse_effort(options)
+    if mistakes := list(problem.mistakes()):
+        raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *mistakes]))
     program = two_stage(problem)
     _refuse_free_money(problem, program)
     with interruptible() as stop:
@@ -48,13 +52,31 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
         solution = solved(program, options.method, options.oracle, effort)
     if solution.status is Status.INFEASIBLE:
         raise InfeasibleError(_why_not(problem, program))
-    if solution.prices is None or not np.isfinite(solution.upper):
+    found = solution.prices is not None and np.isfinite(solution.upper)
+    if not found and solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    if not found:
         raise InfeasibleError(
             f"no plan found: {solution.status.value}; allow more time or fractions of systems"
         )
     made = Plan(problem, program, solution)
     _refuse_breach(made)
     return made
+
+
+def undisturbed(problem: FleetProblem, options: Options | None = None) -> Plan:
+    """The best plan as a part of a comparison, which a plan cut short by Ctrl-C would spoil: that one is raised."""
+    made = plan(problem, options)
+    if made.solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return made
+
+
+def _refuse_effort(options: Options) -> None:
+    if not 0 <= options.gap < np.inf:
+        raise ConfigError(f"a gap of {options.gap:g}: write a share of at least 0, such as 1e-4")
+    if not options.seconds >= 0:
+        raise ConfigError(f"a time limit of {options.seconds:g}: write seconds of at least 0, such as 60")
 
 
 def _in_units(watcher: Watcher, program: TwoStage) -> Watcher:

@@ -9,7 +9,7 @@ import pandas as pd
 from clustermodel.catalog import InfeasibleError
 from clustermodel.fleet.benders import Effort
 from clustermodel.fleet.outcome import Outcome
-from clustermodel.fleet.planner import Options, plan
+from clustermodel.fleet.planner import Options, undisturbed
 from clustermodel.fleet.problem import Demand, FleetProblem
 from clustermodel.fleet.solve import solved
 from clustermodel.fleet.two_stage import TwoStage, two_stage
@@ -80,7 +80,7 @@ def replan(
     for period in range(1, problem.shape["periods"]):
         believed = dataclasses.replace(problem, demand=forecast(problem, actual, period))
         x = _decided(believed, x, period, options)
-    foreseen = plan(truth, options).solution.x
+    foreseen = undisturbed(truth, options).solution.x
     return Replanned(*(Outcome(truth, program, each) for each in (x, first, foreseen)))
 
 

@@ -182,7 +182,8 @@ SETTINGS: dict[str, Setting] = {
     "whole_reservations": Setting("whether reservations are whole numbers", False, choices=(True, False)),
     "early_retirement": Setting("whether systems may be sold before their end", False, choices=(True, False)),
     "power_basis": Setting(
-        "what counts against MW: provisioned power, or idle and load (p90)", "provisioned",
+        "what counts against power at own sites: provisioned power of owned systems, or their idle power and all "
+        "load there (p90)", "provisioned",
         choices=("provisioned", "p90"),
     ),
     "unit": Setting("unit of the objective, for display", "USD"),

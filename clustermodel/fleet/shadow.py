@@ -25,7 +25,7 @@ COLUMNS = ["constraint", "site", "system", "period", "value", "unit", "basis"]
 
 
 def shadow_prices(problem: FleetProblem, program: TwoStage, prices: Prices) -> pd.DataFrame:
-    """Fall of the objective per unit by which a limit is relaxed; 0 where it does not bind.
+    """Fall of the objective per unit by which a limit is relaxed, a minimum by lowering it; 0 where it does not bind.
 
     The basis is `lp`, or `lp_relaxation` where systems are whole: then it is the price with fractions allowed.
     """

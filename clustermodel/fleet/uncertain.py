@@ -12,7 +12,7 @@ import pandas as pd
 from clustermodel.catalog import ConfigError
 from clustermodel.fleet.outcome import Outcome
 from clustermodel.fleet.plan import Plan
-from clustermodel.fleet.planner import Options, plan
+from clustermodel.fleet.planner import Options, undisturbed
 from clustermodel.fleet.problem import Demand, FleetProblem
 from clustermodel.fleet.risk import risk_cost, tail_weights
 from clustermodel.fleet.two_stage import two_stage
@@ -50,8 +50,8 @@ def worth_of_planning(best: Plan, options: Options | None = None) -> Worth:
     if problem.shape["scenarios"] < 2:
         raise ConfigError("the problem has one scenario, so nothing is uncertain; give it scenarios.csv")
     mean = np.tensordot(problem.demand.probability, problem.demand.work, axes=1)
-    hopeful = plan(_certain(problem, mean), options)
-    alone = [plan(_certain(problem, work), options).objective for work in problem.demand.work]
+    hopeful = undisturbed(_certain(problem, mean), options)
+    alone = [undisturbed(_certain(problem, work), options).objective for work in problem.demand.work]
     policy, chance = problem.policy, problem.demand.probability
     foreseen = risk_cost(np.array(alone), chance, policy.omega, policy.alpha)
     return Worth(best.objective, in_futures(hopeful, problem.demand).objective, foreseen)

@@ -19,6 +19,8 @@ MOST_PRICES = 3
 NEGLIGIBLE_GAP = 1e-8
 WORTHLESS = 1e-9
 """Share of the largest shadow price of a unit below which one counts as none."""
+MINIMA = ("purchases",)
+"""Limits from below: a shadow price is that of one less, so one more costs it."""
 SERVED = 0.995
 """Share from which a workload counts as served."""
 
@@ -54,6 +56,8 @@ def proven(answer: Record) -> Iterator[RenderableType]:
     if "near_optimal" in answer:
         yield Text("nearly as cheap", style="cyan")
         yield _alternatives(answer["near_optimal"])
+    for row in answer.get("left_out", ()):
+        yield Text(f"{words(row['table'])} left out: {row['reason']}")
     if "uncertainty" in answer:
         yield Padding(_uncertainty(answer["uncertainty"]), (0, 0, 1, 2))
 
@@ -180,7 +184,8 @@ def _worth(prices: Sequence[Record]) -> Iterator[RenderableType]:
         shown += len(mine)
         for row in mine:
             where = " ".join(part for part in (row["site"], row["system"]) if part)
-            table.add_row(words(kind), where, row["period"], short(row["value"]), row["unit"])
+            worth = -row["value"] if kind in MINIMA else row["value"]
+            table.add_row(words(kind), where, row["period"], short(worth), row["unit"])
     yield table
     hidden = len(binding) - shown
     basis = "; prices of the relaxation with fractions" if prices[0]["basis"] == "lp_relaxation" else ""

@@ -13,6 +13,8 @@ NAMED = {"metrics": "metric"}
 """Parts that are records by name, and the column that the name goes into."""
 _ROWS = {"power": "caps"}
 """The table that the rows are, by kind of answer, where it is not the first."""
+_ASKED = {"fleet": ("near_optimal", "sweep", "uncertainty", "replanned")}
+"""Tables that the rows are where they were asked for; a column `table` tells several apart."""
 
 
 def plain(value: Any) -> Any:
@@ -44,6 +46,11 @@ def tables_of(answer: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
     """One flat row for each record of the answer's main table, or one for an answer about one thing."""
+    asked = [name for name in _ASKED.get(str(answer.get("kind")), ()) if name in answer]
+    if asked:
+        parts = {name: answer[name] if isinstance(answer[name], list) else [answer[name]] for name in asked}
+        named = lambda name: {"table": name} if len(asked) > 1 else {}
+        return [named(name) | flat(row) for name, part in parts.items() for row in part]
     found = tables_of(answer)
     table = found.get(_ROWS.get(str(answer.get("kind")), "")) or next(iter(found.values()), [answer])
     return [flat(row) for row in table]
