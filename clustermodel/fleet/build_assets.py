@@ -71,7 +71,7 @@ def _refuse_closed(tables: Tables, count: int) -> None:
     """Systems whose last order lies before the first."""
     first, last = tables.when("systems", "available_from", 0), tables.when("systems", "last_order", count - 1)
     frame = tables.frames["systems"]
-    for i in np.nonzero(first > last)[0]:
+    for i in np.nonzero(first > last)[0].tolist():
         tables.problems.append(
             f"systems: row {frame.index[i]}: {frame['system'].iloc[i]} is available from {tables.periods[first[i]]}, "
             f"after its last order in {tables.periods[last[i]]}; exchange them or leave one empty"

@@ -62,25 +62,22 @@ def conflict(problem: FleetProblem, program: TwoStage) -> Conflict | None:
     few, absent = _worst(program), tuple(_absent(problem))
     for looked_at in (few, program) if len(few.demand) < len(program.demand) else (program,):
         rows, items = _as_rows(problem, looked_at)
-        model = highs_model(
-            dataclasses.replace(rows, integer=np.zeros(len(rows.integer), bool)), solver="simplex"
-        )
+        relaxed = dataclasses.replace(rows, integer=np.zeros(len(rows.integer), bool))
+        model = highs_model(relaxed, solver="simplex")
         if not _feasible(model):
             kept = _filtered(model, rows, items)
             kinds = dict.fromkeys(item.kind for item in kept)
             return Conflict(tuple(map(str, kept)), tuple(_cures(problem, program, kinds)), absent)
-    if not program.integer.any():
-        return None
-    kinds = dict.fromkeys(item.kind for item in items)
-    found = tuple(_cures(problem, program, kinds))
+    found = tuple(_cures(problem, program, None)) if program.integer.any() else ()
     return Conflict((), found, absent) if found else None
 
 
-def _cures(problem: FleetProblem, program: TwoStage, kinds: Iterable[str]) -> list[str]:
-    """Cures for all scenarios; for the worst of them where there are too many, which the words then say."""
+def _cures(problem: FleetProblem, program: TwoStage, kinds: Iterable[str] | None) -> list[str]:
+    """Cures of some or all kinds for all scenarios; the worst where there are too many, as the words then say."""
     pairs = np.count_nonzero(program.dispatch.rate) * len(program.demand)
     looked_at = program if pairs <= MOST_PAIRS else _worst(program)
-    found = cures(*_as_rows(problem, looked_at), kinds)
+    rows, items = _as_rows(problem, looked_at)
+    found = cures(rows, items, dict.fromkeys(item.kind for item in items) if kinds is None else kinds)
     few = len(looked_at.demand) < len(program.demand)
     return [f"{cure} in the scenarios that ask for most" for cure in found] if few else found
 
@@ -146,6 +143,8 @@ def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
     block, scenarios = slot_block(program), len(program.probability)
     blocks, resources = problem.shape["blocks"], len(program.resources)
     per_scenario, first = sum(block.sizes), len(program.rows)
+    general = {limit.period for limit in problem.limits if limit.kind == "power" and not any(limit.scope)}
+    everywhere = None in general or len(general) == problem.shape["periods"]
     for index, row in enumerate(program.rows):
         meaning = row.meaning
         if not meaning.relaxable:
@@ -164,14 +163,14 @@ def _row_items(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
                 rows += [
                     start + s * per_scenario + j * resources + r for s in range(scenarios) for j in slots
                 ]
+        whole_horizon = meaning.period == "all" or problem.shape["periods"] == 1
         scope = " ".join(part for part in (meaning.site, meaning.system) if part)
         name = " ".join(part for part in (meaning.constraint, scope, meaning.period) if part)
         sign = 0.0 if meaning.constraint == "vendor_share" else -1.0 if np.isfinite(row.lower) else 1.0
         each = unit_relief(meaning.amount, meaning.constraint)
         relief = np.full(len(rows), sign * each / meaning.scale)  # a share of spending has no cure
         option = not scope and (
-            meaning.constraint == "power"
-            or (meaning.constraint == "budget" and (meaning.period == "all" or problem.shape["periods"] == 1))
+            everywhere if meaning.constraint == "power" else meaning.constraint == "budget" and whole_horizon
         )
         yield Item(name, meaning.constraint, np.array(rows), relief, meaning.amount, option)
 

@@ -27,11 +27,11 @@ def repeated(name: str, frame: pd.DataFrame) -> Iterator[str]:
     if not key or frame.empty:
         return
     again = frame.duplicated(key).to_numpy()
-    first = frame.groupby(key, sort=False).ngroup().to_numpy()
-    start = {group: line for group, line in reversed(list(zip(first, frame.index, strict=True)))}
+    keys = list(frame[key].itertuples(index=False, name=None))
+    start = dict(reversed(list(zip(keys, frame.index, strict=True))))
     for i in np.nonzero(again)[0][:MOST_SHOWN]:
         said = _named({column: str(frame[column].iloc[i]) for column in key})
-        yield f"row {frame.index[i]}: {said} stands in row {start[first[i]]} already; keep one of them"
+        yield f"row {frame.index[i]}: {said} stands in row {start[keys[i]]} already; keep one of them"
     if again.sum() > MOST_SHOWN:
         yield f"and {again.sum() - MOST_SHOWN} rows more"
 

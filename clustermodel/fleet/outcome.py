@@ -73,9 +73,8 @@ class Outcome:
     def left(self) -> float:
         """USD at the horizon for all that is left then."""
         layout, assets = self.program.layout, self.problem.assets
-        lots = [layout.lots[index] for index in layout.retire_lot]
-        gone = [
-            self.x[column] * assets.residual[lot.order, lot.asset] if lot.order >= 0 else 0.0
-            for column, lot in zip(layout.retire, lots, strict=True)
-        ]
-        return float(np.sum(self.x[layout.buy] * (assets.residual + assets.lasting)) - np.sum(gone))
+        worth = float(np.sum(self.x[layout.buy] * (assets.residual + assets.lasting)))
+        for column, index in zip(layout.retire, layout.retire_lot, strict=True):
+            if (lot := layout.lots[index]).order >= 0:
+                worth -= float(self.x[column] * assets.residual[lot.order, lot.asset])
+        return worth
