@@ -163,3 +163,16 @@ def test_a_last_order_before_the_first_is_refused():
 )  # fmt: skip
 def test_numbers_round_up_to_what_does(value, digits, up):
     assert round_up(value, digits) == pytest.approx(up, rel=1e-12)
+
+
+def test_the_power_table_has_its_periods_in_order_whatever_the_limits():
+    tables = {
+        "systems": [{"system": "box", "price": 1.0, "provisioned_power": 1000.0}],
+        "workloads": [{"workload": "work", "penalty": 10.0}],
+        "throughput": [{"system": "box", "workload": "work", "throughput": 1.0}],
+        "demand": [{"workload": "work", "demand": 2.0}],
+        "constraints": {"kind": "power", "period": ["y0", "y1"], "value": ["0 kW", "5 kW"]},
+    }
+    frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    plan = FleetProblem.from_frames(frames, periods=["y0", "y1"], period_length=1.0).solve()
+    assert plan.power[["period", "draw_mw"]].to_numpy().tolist() == [["y0", 0.0], ["y1", 2e-3]]

@@ -115,7 +115,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "contracts": {
         "system": SYSTEM,
         "site": _name("where the rented systems stand"),
-        "kind": _name("reserved or on_demand"),
+        "kind": _name("reserved or on_demand; of each one offer at a time for a system at a site"),
         "price": Column("USD/s", "price of one system"),
         "take_or_pay": Column("", "share of a reserved price that is due in any case", 1.0, most=1.0),
         "least": Column("", "systems already reserved", 0.0),

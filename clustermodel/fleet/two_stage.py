@@ -170,9 +170,8 @@ def _resources(problem: FleetProblem) -> tuple[Resource, ...]:
     found = []
     for scope in dict.fromkeys(limit.scope for limit in power):
         loosest_first = sorted((each for each in power if each.scope == scope), key=lambda each: -each.value)
-        found.append(
-            Resource("power", scope, {j: each for each in loosest_first for j in _slots_of(problem, each)})
-        )
+        tightest = {slot: each for each in loosest_first for slot in _slots_of(problem, each)}
+        found.append(Resource("power", scope, dict(sorted(tightest.items()))))
     for index, limit in enumerate(problem.limits):
         if limit.kind == "carbon":
             slots = dict.fromkeys(_slots_of(problem, limit), limit)
