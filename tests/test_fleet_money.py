@@ -43,10 +43,14 @@ def test_maintenance_goes_on_when_the_system_is_no_longer_sold():
 
 
 def test_a_system_retired_early_saves_the_maintenance_of_its_own_price():
-    """Needed for one year of three: 1000 USD and 100 of maintenance; the sale after a year of four returns 3/4."""
-    box = BOX | {"price_change": -0.5 * PER_YEAR, "life": 4 * SECONDS_PER_YEAR, "resale": 1.0}
-    plan = years(3, {"early_retirement": True}, systems=[box], demand=asked(1.0, 0.0, 0.0)).solve()
-    assert plan.objective == pytest.approx(1000 + 100 - 750)
+    """Needed for two years of three: 1000 USD and 2 x 100 of maintenance; the sale at half of its life returns half."""
+    box = BOX | {
+        "price_change": 1.0 * PER_YEAR,
+        "life": 4 * SECONDS_PER_YEAR,
+        "resale": 1.0,
+    }  # a price that doubles
+    plan = years(3, {"early_retirement": True}, systems=[box], demand=asked(1.0, 1.0, 0.0)).solve()
+    assert plan.objective == pytest.approx(1000 + 2 * 100 - 500)
     assert plan.cash_flow["present_usd"].sum() == pytest.approx(plan.objective)
 
 
