@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from clustermodel.economics import credit, rates
 from clustermodel.economics.annuity import annuity
-from clustermodel.economics.finance import irr, npv, payback_irr, pmt, sign_changes
+from clustermodel.economics.finance import internal_rate, irr, npv, payback_irr, pmt, sign_changes
 from clustermodel.economics.roots import bisect
 
 MANY = 16_400
@@ -26,6 +26,7 @@ def scalar(value):
 
 
 npv_compiled, irr_compiled, pmt_compiled = jax.jit(npv), jax.jit(irr), jax.jit(pmt)
+internal_rate_compiled = jax.jit(internal_rate)
 payback_irr_compiled = jax.jit(payback_irr)
 
 # present value and internal rate
@@ -66,9 +67,24 @@ def test_of_several_internal_rates_the_one_nearest_to_zero_is_given_and_the_flow
     assert float(sign_changes(scalar([0.0, -1.0, 0.0, 2.0, 0.0, 3.0]))) == 1
 
 
-@pytest.mark.parametrize("flows", [[1.0, 2.0, 3.0], [-1.0, -2.0], [100.0, 1.0]])
+@pytest.mark.parametrize("flows", [[1.0, 2.0, 3.0], [-1.0, -2.0], [100.0, 1.0], [0.0, 0.0]])
 def test_flows_of_one_sign_have_no_internal_rate(flows):
     assert bool(jnp.isnan(irr(scalar(flows))))
+
+
+@pytest.mark.parametrize("months", [120, 360, 720])
+def test_the_monthly_rate_of_a_mortgage_is_found_over_any_number_of_months(months):
+    """A level payment of a loan at 1 % a month: factors of e^4 a month must not overflow."""
+    flows = jnp.full(months + 1, pmt(scalar(0.01), scalar(months), scalar(-1.0))).at[0].set(-1.0)
+    assert float(irr(flows)) == pytest.approx(0.01, rel=1e-9)
+
+
+@given(st.lists(st.floats(0.0, 5.0), min_size=6, max_size=6, unique=True).map(sorted), st.floats(-0.5, 2.0))
+def test_an_internal_rate_at_uneven_times_makes_the_flows_worth_nothing(times, rate):
+    flows = np.ones(len(times))
+    flows[0] = -np.sum((1 + rate) ** (times[0] - np.array(times[1:])))
+    found = internal_rate_compiled(scalar(flows), scalar(times))
+    assert np.sum(flows * (1 + float(found)) ** -np.array(times)) == pytest.approx(0, abs=1e-9 * -flows[0])
 
 
 def test_the_internal_rate_moves_with_a_flow_as_its_implicit_derivative_says():

@@ -12,7 +12,7 @@ from clustermodel.economics.annuity import annuity, discount, present_value
 from clustermodel.economics.roots import bisect, bracket_nearest_zero
 
 LARGEST_LOG_GROWTH = 4.0
-"""Internal rates are looked for between e^-4 - 1 = -98 % and e^4 - 1 = 5360 % a period."""
+"""Internal rates are looked for between e^-4 - 1 = -98 % and e^4 - 1 = 5360 % a unit of time."""
 
 GRID = 321
 """Points at which the sign of the present value is looked at, to tell several internal rates apart."""
@@ -25,20 +25,31 @@ def npv(rate: Scalar, flows: Float[Array, " period"]) -> Scalar:
 
 
 def irr(flows: Float[Array, " period"]) -> Scalar:
-    """Internal rate of return: the rate at which the flows are worth nothing; NaN where there is none.
+    """Internal rate of return a period: the rate at which the flows are worth nothing; NaN where there is none.
 
     Flows that change sign more than once can have several (`sign_changes` tells): this is the one nearest to
     zero. Differentiable by the implicit function theorem.
     """
+    return internal_rate(flows, jnp.arange(flows.size, dtype=flows.dtype))
+
+
+def internal_rate(flows: Float[Array, " period"], times: Float[Array, " period"]) -> Scalar:
+    """`irr` of flows at ascending times of any spacing, per unit of these times.
+
+    The r at which sum_k flow_k / (1 + r)^t_k = 0.
+    """
     grid = jnp.linspace(-LARGEST_LOG_GROWTH, LARGEST_LOG_GROWTH, GRID, dtype=flows.dtype)
-    periods = jnp.arange(flows.size, dtype=flows.dtype)
+
+    def weights(log_growth: Scalar) -> Float[Array, " period"]:
+        """Discount factors over the largest of them, so that no growth over many periods overflows."""
+        return jnp.exp(-log_growth * (times - jnp.where(log_growth < 0, times[-1], times[0])))
 
     def value(log_growth: Scalar) -> Scalar:
-        return jnp.sum(flows * jnp.exp(-periods * log_growth))
+        return jnp.sum(flows * weights(log_growth))
 
-    worth = jnp.exp(-grid[:, None] * periods[None, :]) @ flows
+    worth = jax.vmap(weights)(grid) @ flows
     low, high = bracket_nearest_zero(worth, grid)
-    return jnp.expm1(bisect(value, low, high))
+    return jnp.where(jnp.any(flows != 0), jnp.expm1(bisect(value, low, high)), jnp.nan)
 
 
 def sign_changes(flows: Float[Array, " period"]) -> Scalar:

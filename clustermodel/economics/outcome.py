@@ -9,8 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
-from clustermodel.economics.finance import irr
-from clustermodel.economics.finance_metrics import carry, dscr, yearly
+from clustermodel.economics.finance import LARGEST_LOG_GROWTH, internal_rate
+from clustermodel.economics.finance_metrics import carry, dscr
 from clustermodel.economics.montecarlo import AbstractPathModel, triangular
 from clustermodel.economics.project import ownership_cost, required_revenue
 from clustermodel.economics.world import (
@@ -24,13 +24,15 @@ from clustermodel.economics.world import (
     middles,
     result,
 )
-from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
+from clustermodel.units import SECONDS_PER_YEAR
 
 Path = Float[Array, " period"]
 
-
 ROUNDING = 1e-9
 """A cover that misses the covenant by less is on it."""
+
+SUM_ROUNDING = 1e-12
+"""What sums over a few hundred months leave where nothing is left, and some more."""
 
 
 def measure(unit: str, doc: str, low_is_bad: bool = False) -> Any:
@@ -161,15 +163,21 @@ def outcome(world: World, found: Result, edges: Edges) -> Outcome:
 def _losses(world: World, found: Result) -> dict[str, Scalar]:
     headline, contracts = jnp.sum(world.book.value), found.contracts
     kept, earned = jnp.sum(contracts.kept), jnp.sum(contracts.total)
-    loss = headline - earned
+    planned, back = jnp.sum(contracts.planned), jnp.sum(contracts.relet + contracts.recovered)
+    loss = _beyond_rounding(headline - earned, headline)
     return {
         "loss": loss,
         "loss_share": loss / headline,
-        "default_loss": jnp.sum(contracts.planned - contracts.relet - contracts.recovered) - kept,
-        "unbilled": kept - jnp.sum(contracts.billed),
+        "default_loss": _beyond_rounding(planned - back - kept, headline),
+        "unbilled": _beyond_rounding(kept - jnp.sum(contracts.billed), headline),
         "soft_loss": headline - jnp.sum(found.fate.firm),
         "contract_revenue": earned,
     }
+
+
+def _beyond_rounding(difference: Scalar, whole: Scalar) -> Scalar:
+    """The difference of sums as large as `whole`; none where rounding alone could have left it."""
+    return jnp.where(jnp.abs(difference) > SUM_ROUNDING * whole, difference, 0.0)
 
 
 def _returns(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:
@@ -179,21 +187,22 @@ def _returns(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:
     return {
         "revenue": jnp.sum(flow.operations.revenue),
         "npv": jnp.sum(flow.unlevered * jnp.exp(-years * jnp.log1p(finance.wacc))),
-        "irr": _yearly_irr(flow.unlevered),
+        "irr": annual_irr(flow.unlevered, years),
         "min_dscr": cover,
         "covenant_breach": jnp.where(cover < jnp.max(world.book.covenant) * (1 - ROUNDING), 1.0, 0.0),
         "capex": jnp.sum(flow.operations.capex),
     }
 
 
-def _yearly_irr(months: Path) -> Scalar:
-    """Internal rate of the sums of whole years: -1 where nothing comes back, NaN where nothing is invested."""
-    years = months.size // MONTHS_PER_YEAR
-    if years < 2:
-        return jnp.full((), jnp.nan)
-    flows = yearly(months[: years * MONTHS_PER_YEAR], MONTHS_PER_YEAR)
-    found = irr(flows)
-    return jnp.where(jnp.isnan(found) & jnp.any(flows < 0), -1.0, found)
+def annual_irr(flows: Path, years: Path) -> Scalar:
+    """Internal rate at which `npv` is nothing: it discounts the same flows at the same times.
+
+    Where the flows are worth less than nothing at every rate it is -1, all is lost; where they are worth more at
+    every rate, the largest that is looked for, e^4 - 1; without an outlay there is no rate, NaN.
+    """
+    found = internal_rate(flows, years)
+    bound = jnp.where(jnp.sum(flows) < 0, -1.0, jnp.expm1(LARGEST_LOG_GROWTH))
+    return jnp.where(jnp.any(flows < 0), jnp.where(jnp.isnan(found), bound, found), jnp.nan)
 
 
 def _costs(world: World, found: Result, edges: Edges) -> dict[str, Scalar]:

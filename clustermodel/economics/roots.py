@@ -37,7 +37,8 @@ def bisect(function: Callable[[Scalar], Scalar], low: Scalar, high: Scalar) -> S
 
 def bracket_nearest_zero(values: Float[Array, " n"], grid: Float[Array, " n"]) -> tuple[Scalar, Scalar]:
     """The cell of `grid`, nearest to zero, over which `values` change sign; the whole grid if none does."""
-    crosses = values[:-1] * values[1:] <= 0
+    signs = jnp.sign(values)
+    crosses = signs[:-1] != signs[1:]
     distance = jnp.where(crosses, jnp.abs(grid[:-1] + grid[1:]), jnp.inf)
     nearest = jnp.argmin(distance)
     any_crossing = jnp.any(crosses)
