@@ -41,7 +41,9 @@ class Contract(eqx.Module):
     warrants: Scalar = quantity("USD", "value of the supplier's shares given to the buyer", 0.0)
     buyers: Scalar = quantity("", "buyers that share the value alike, for concentration only", 1.0, least=1.0)
     hazard: Scalar = quantity("1/s", "intensity at which the buyer defaults", 0.0)
-    recovery: Scalar = quantity("", "share of the undelivered value paid after a default", 0.0)
+    recovery: Scalar = quantity(
+        "", "share paid after a default of the value that re-letting leaves open", 0.0
+    )
     credit_margin: Scalar = quantity("", "lenders' annual margin on debt secured by the contract", 0.0)
     covenant: Scalar = quantity("", "least cash flow over debt service that lenders accept", 0.0)
     payback: Scalar = quantity("s", "time in which the price returns the supplier's capex", 0.0)
@@ -63,7 +65,9 @@ class Credit(eqx.Module):
     )
     wrong_way: Scalar = quantity("", "correlation of defaults with low market prices", 0.0)
     stress: Scalar = quantity("", "factor on every default intensity", 1.0)
-    first_default: Scalar = quantity("s", "time at which the first contract defaults for certain", NEVER)
+    first_default: Scalar = quantity(
+        "s", "time at which the first contract's buyer defaults for certain", NEVER
+    )
     vacancy: Scalar = quantity("s", "time until capacity is let again", 0.0)
     fill: Scalar = quantity("", "share of returned capacity that is let again", 1.0)
 

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
 from clustermodel.economics.contracts import billed_share, recognised_share, settled_price, terminated
@@ -62,6 +62,12 @@ def default_times(book: Contract, credit: Credit, factor: Scalar, own: PerContra
     return times.at[0].min(credit.first_default)
 
 
+def joint_defaults(times: PerContract, obligors: Int[Array, " contract"]) -> PerContract:
+    """Default times of buyers: contracts with the same number in `obligors` all end with the first of them."""
+    same_buyer = obligors[:, None] == obligors[None, :]
+    return jnp.min(jnp.where(same_buyer, times[None, :], jnp.inf), axis=1)
+
+
 def firm_value(book: Contract, uniforms: PerContract) -> PerContract:
     """Value that becomes an obligation (USD): the binding part, and the rest where the uniform says so."""
     converted = jnp.where(uniforms < book.conversion, 1.0, 0.0)
@@ -77,7 +83,7 @@ def _value_at(time: Scalar, values: Path, edges: Edges) -> Scalar:
 def _one_contract(
     contract: Contract, fate: tuple[Scalar, Scalar], credit: Credit, market: Market, edges: Edges
 ) -> BookRevenue:
-    """Revenue of one contract in the periods between `edges`; the vacancy is lost in full."""
+    """Revenue of one contract in the periods between `edges`; the vacancy is lost but for what is recovered."""
     default, firm = fate
     first = contract.start + market.delay
     delivered = jax.vmap(recognised_share, in_axes=(None, 0))
@@ -86,21 +92,33 @@ def _one_contract(
     planned = jnp.diff(delivered(contract, edges - first))
     kept = jnp.diff(delivered(contract, jnp.minimum(edges, end) - first))
     vacant = jnp.diff(delivered(contract, jnp.minimum(edges, end + credit.vacancy) - first))
-    claim = jnp.where(left, 0.0, jnp.minimum(contract.recovery + contract.prepaid, 1.0))
+    relet = (planned - vacant) * credit.fill * market.relet
+    claim = jnp.where(left, 0.0, recovered_share(contract, planned - kept, relet))
     prices = jax.vmap(settled_price, in_axes=(None, 0))(contract, market.rent)
     billed = kept * prices * jax.vmap(billed_share, in_axes=(None, 0))(contract, market.usage)
-    revenue = BookRevenue(billed, planned - vacant, (planned - kept) * claim, kept, planned)
+    revenue = BookRevenue(billed, relet, (planned - kept) * claim, kept, planned)
     return jax.tree.map(lambda share: firm * share, revenue)
+
+
+def recovered_share(contract: Contract, undelivered: Path, relet: Path) -> Scalar:
+    """Share of the undelivered value U that a default leaves in hand, prepayment p and claim at recovery R.
+
+    A claim is on the damage S = max(U - relet, 0), and a prepayment is kept as far as there is any: recovery and
+    re-letting together never bring more than the contract, unless the market alone does.
+
+    min(p U + R S, S) / U
+    """
+    total = jnp.sum(undelivered)
+    uncovered = jnp.maximum(1 - jnp.sum(relet) / jnp.where(total > 0, total, 1.0), 0.0)
+    return jnp.minimum(contract.prepaid + contract.recovery * uncovered, uncovered)
 
 
 def book_revenue(book: Contract, credit: Credit, fate: Fate, market: Market, edges: Edges) -> BookRevenue:
     """Revenue of all contracts in the periods between `edges` (s from today).
 
-    A default ends billing; a share of the undelivered value is recovered, prepayments are kept, and after the
-    vacancy the capacity is let again: planned volume x fill x price.
+    A default ends billing; after the vacancy the capacity is let again, planned volume x fill x price, and of the
+    value that this leaves open prepayments are kept and a share is recovered.
     """
     each = jax.vmap(_one_contract, in_axes=(0, 0, None, None, None))
-    total = jax.tree.map(
-        lambda rows: jnp.sum(rows, axis=0), each(book, (fate.default, fate.firm), credit, market, edges)
-    )
-    return eqx.tree_at(lambda r: r.relet, total, total.relet * credit.fill * market.relet)
+    rows = each(book, (fate.default, fate.firm), credit, market, edges)
+    return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), rows)

@@ -8,7 +8,15 @@ from jaxtyping import Array, Float, Int
 
 from clustermodel._types import Scalar
 from clustermodel.economics import processes
-from clustermodel.economics.book import BookRevenue, Fate, Market, book_revenue, default_times, firm_value
+from clustermodel.economics.book import (
+    BookRevenue,
+    Fate,
+    Market,
+    book_revenue,
+    default_times,
+    firm_value,
+    joint_defaults,
+)
 from clustermodel.economics.cashflow import CashFlow, Operations, Taxation, cash_flow
 from clustermodel.economics.contracts import settled_price
 from clustermodel.economics.debt import sculpted_loan
@@ -45,7 +53,10 @@ class World(eqx.Module):
 
 
 class Draws(eqx.Module):
-    """The random numbers of one path by meaning: standard normals, and uniforms for `firm`, `jump` and `regime`."""
+    """The random numbers of one path by meaning: standard normals, and uniforms for `firm`, `jump` and `regime`.
+
+    `obligors` numbers the buyer of each contract, whose draw in `own` is the same for all of them.
+    """
 
     factor: Scalar
     level: Scalar
@@ -58,6 +69,7 @@ class Draws(eqx.Module):
     token: Path
     jump: Path
     regime: Path
+    obligors: Int[Array, " contract"]
 
 
 class Prices(eqx.Module):
@@ -97,7 +109,9 @@ def draws_of(uniforms: Float[Array, " draw"], obligors: Int[Array, " contract"])
     factor, level, demand, slip = lone
     rent, memory, token, *_ = jnp.reshape(paths, (PERIOD_DRAWS, -1))
     *_, jump, regime = jnp.reshape(periods, (PERIOD_DRAWS, -1))
-    return Draws(factor, level, demand, slip, own[obligors], firm, rent, memory, token, jump, regime)
+    return Draws(
+        factor, level, demand, slip, own[obligors], firm, rent, memory, token, jump, regime, obligors
+    )
 
 
 def middles(edges: Edges) -> Path:
@@ -174,7 +188,8 @@ def result(world: World, draws: Draws, edges: Edges) -> Result:
     """Run one path through periods of equal length between `edges` (s from today)."""
     scenario, book = world.scenario, world.book
     path = prices(scenario, draws, edges)
-    fate = Fate(default_times(book, scenario.credit, draws.factor, draws.own), firm_value(book, draws.firm))
+    defaults = default_times(book, scenario.credit, draws.factor, draws.own)
+    fate = Fate(joint_defaults(defaults, draws.obligors), firm_value(book, draws.firm))
     relet = jnp.minimum(path.rent, scenario.rent.ceiling)
     market = Market(path.usage, path.rent, relet, path.delay)
     contracts = book_revenue(book, scenario.credit, fate, market, edges)
