@@ -19,6 +19,7 @@ from clustermodel.cli import (
     _risk,
     _tokens,
 )
+from clustermodel.cli._interrupt import run_to_the_end
 from clustermodel.cli._program import Program
 
 app = typer.Typer(
@@ -63,4 +64,4 @@ def run() -> None:
     """Entry point of the installed program."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every letter
-    app()
+    run_to_the_end(app)
