@@ -176,13 +176,19 @@ def test_triangular_numbers_have_the_moments_of_their_range():
     assert jnp.mean(edge) == pytest.approx(2 + 2 / 3, rel=1e-6)
 
 
-def test_rank_correlation_is_spearmans():
+@pytest.mark.parametrize("digits", [12, 0], ids=["distinct", "with ties"])
+def test_rank_correlation_is_spearmans(digits):
     draw = np.random.default_rng(0)
-    inputs, noise = draw.normal(size=(500, 3)), draw.normal(size=500)
-    output = np.exp(inputs[:, 0]) + 0.3 * noise
+    inputs, noise = draw.normal(size=(500, 3)).round(digits), draw.normal(size=500)
+    output = (np.exp(inputs[:, 0]) + 0.3 * noise).round(digits)
     found = montecarlo.rank_correlation(jnp.asarray(inputs), jnp.asarray(output))
     expected = [stats.spearmanr(column, output).statistic for column in inputs.T]
     np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_nothing_is_correlated_with_a_constant():
+    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(500, 3)))
+    np.testing.assert_array_equal(montecarlo.rank_correlation(inputs, jnp.full(500, 3.0)), np.zeros(3))
 
 
 # defaults

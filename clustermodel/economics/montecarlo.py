@@ -176,13 +176,19 @@ def fan(paths: Float[Array, "path period"]) -> Float[Array, "quantile period"]:
     return jnp.quantile(paths, jnp.asarray([0.1, 0.5, 0.9]), axis=0)
 
 
+def ranks(values: Float[Array, " path"]) -> Float[Array, " path"]:
+    """Place of each value in ascending order from 0; equal ones share the mean of their places."""
+    ascending = jnp.sort(values)
+    below, up_to = (jnp.searchsorted(ascending, values, side=side) for side in ("left", "right"))
+    return (below + up_to - 1).astype(float) / 2
+
+
 def rank_correlation(
     inputs: Float[Array, "path input"], output: Float[Array, " path"]
 ) -> Float[Array, " input"]:
-    """Spearman's correlation of each input with the output: which unknown drives the answer."""
-    rank = lambda values: jnp.argsort(jnp.argsort(values, axis=0), axis=0).astype(float)
-    ranks, target = rank(inputs), rank(output)
-    centred, aim = ranks - jnp.mean(ranks, axis=0, keepdims=True), target - jnp.mean(target)
+    """Spearman's correlation of each input with the output: which unknown drives the answer; 0 for a constant."""
+    places, target = jax.vmap(ranks, in_axes=1, out_axes=1)(inputs), ranks(output)
+    centred, aim = places - jnp.mean(places, axis=0, keepdims=True), target - jnp.mean(target)
     spread = jnp.sqrt(jnp.sum(centred**2, axis=0) * jnp.sum(aim**2))
     return jnp.sum(centred * aim[:, None], axis=0) / jnp.where(spread > 0, spread, 1.0)
 
