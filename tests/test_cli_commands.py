@@ -224,3 +224,15 @@ def _ends_well(result):
     assert result.exit_code in (0, 2, 3), result.exc_info
     assert (result.exit_code == 0) == bool(result.stdout or "wrote" in result.stderr)
     assert result.exit_code == 0 or result.stderr.startswith(("error: ", "no answer: "))
+
+
+@pytest.mark.parametrize("option", ["--paths", "--seed", "--method"])
+@pytest.mark.parametrize("more", [(), ("--list",)])
+def test_an_option_of_a_run_without_a_scenario_is_refused_and_not_dropped(option, more):
+    result = invoke("risk", option, "quasi" if option == "--method" else 100, *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{option} needs a scenario to run: add --scenario NAME" in result.stderr
+
+
+def test_scenarios_are_listed_with_options_of_output_alone():
+    assert answer("risk")["scenarios"] == answer("risk", "--list")["scenarios"]

@@ -76,6 +76,86 @@ def test_drivers_name_the_input_that_matters():
     assert strongest["rank_correlation"] > 0.8
 
 
+def own(folder, text):
+    """A catalogue with one more contract, kept to the end, and the scenario `mine`."""
+    for kind, name, body in (("contracts", "kept", KEPT), ("scenarios", "mine", text)):
+        (folder / kind).mkdir(exist_ok=True)
+        (folder / kind / f"{name}.toml").write_text(f'name = "{name}"\n{body}')
+    return load_catalog([folder])
+
+
+def number(value, ranged=""):
+    confidence = "assumption" if ranged else "published"
+    return f'{{ value = {value}, source = "clustermodel", confidence = "{confidence}"{ranged} }}\n'
+
+
+KEPT = "value = " + number('"10 GUSD"') + "term = " + number('"5 year"') + "take_or_pay = " + number(1)
+RANGED = "\n".join(
+    [
+        'question = "?"\ncontracts = ["kept"]\nmetrics = ["loss", "npv"]\n[credit]',
+        "vacancy = " + number('"6 month"', ', low = "3 month", high = "12 month"'),
+        "fill = " + number(0.9, ", low = 0.8, high = 0.95") + "[project]",
+        "capex = " + number('"6 GUSD"') + "life = " + number('"5 year"'),
+        "delay = " + number('"1 month"') + "delay_spread = " + number(0.3) + "[finance]",
+        "wacc = " + number(0.1, ", low = 0.08, high = 0.12"),
+    ]
+)
+
+
+def test_a_figure_that_never_moves_has_no_drivers(tmp_path):
+    """Nobody defaults: no loss on any path, however late the start; the value has drivers."""
+    found = run_scenario(own(tmp_path, RANGED), "mine", PATHS)
+    assert found["metrics"]["loss_usd"]["p90"] == found["metrics"]["loss_usd"]["p10"] == 0.0
+    assert found["drivers"] == []
+    by_value = run_scenario(own(tmp_path, RANGED.replace('"loss", "npv"', '"npv"')), "mine", PATHS)
+    assert by_value["drivers"][0]["input"] == "mine.finance.wacc"
+    assert by_value["drivers"][0]["rank_correlation"] < -0.8
+
+
+def test_a_number_whose_range_is_a_point_is_no_driver():
+    """`anchor-book` states the rate of its study as a range from 0.1 to 0.1."""
+    inputs = load_scenario(CATALOG, "anchor-book").inputs
+    assert "anchor-book.credit.fill" in inputs
+    assert not {"anchor-book.finance.wacc", "anchor-book.rent.level", "tenant.hazard"} & set(inputs)
+
+
+FOR_EVER = (
+    'question = "?"\ncontracts = []\nmetrics = ["npv"]\n[project]\nmerchant = '
+    + number('"2 GUSD/year"')
+    + "capex = "
+    + number('"6 GUSD"')
+)
+
+
+def test_a_project_that_would_earn_for_ever_is_asked_for_its_end(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"scenarios/mine.toml: project.life: .* needs an end .* write life ="
+    ):
+        run_scenario(own(tmp_path, FOR_EVER), "mine", 32)
+
+
+@pytest.mark.parametrize("capex", ["6 GUSD", "0 USD"])
+def test_a_project_is_counted_to_the_end_of_its_life(tmp_path, capex):
+    """8 years of 2 GUSD, with capex and without."""
+    life = number('"8 year"')
+    ended = FOR_EVER.replace("6 GUSD", capex).replace('"npv"', '"revenue"') + f"life = {life}"
+    found = run_scenario(own(tmp_path, ended), "mine", 32)
+    assert found["metrics"]["revenue_usd"]["mean"] == pytest.approx(16e9, rel=1e-9)
+
+
+def test_a_life_that_is_uncertain_is_counted_to_its_longest(tmp_path):
+    """4 to 8 years, most likely 4.5: a triangle beyond the five years that the likely life would be counted to."""
+    life = number('"4.5 year"', ', low = "4 year", high = "8 year"')
+    found = run_scenario(
+        own(tmp_path, FOR_EVER.replace('"npv"', '"revenue"') + f"life = {life}"), "mine", PATHS
+    )
+    revenue = found["metrics"]["revenue_usd"]
+    assert revenue["mean"] == pytest.approx(
+        2e9 * (4 + 4.5 + 8) / 3, abs=0.1e9
+    )  # whole months: half of one is 0.08
+    assert revenue["p90"] == pytest.approx(2e9 * (8 - (0.1 * 4 * 3.5) ** 0.5), abs=0.2e9)
+
+
 def test_buyers_with_several_contracts_count_once():
     found = answer("backlog-two-buyers")["concentration"]
     assert found["top_2_share"] == pytest.approx(0.479, abs=2e-3)  # of 2.19 trillion, AWS-Anthropic included
@@ -98,6 +178,8 @@ def test_a_sweep_shows_what_waiting_costs():
     [
         ({"name": "anchor-bok"}, "did you mean anchor-book"),
         ({"name": "anchor-book", "paths": 0}, "paths is 0"),
+        ({"name": "anchor-book", "paths": 10**15}, r"paths is 1e\+15; ask for at most 100000000"),
+        ({"name": "anchor-book", "paths": 10**30}, r"paths is 1e\+30; ask for at most 100000000"),
         ({"name": "anchor-book", "seed": -1}, "seed is -1"),
         ({"name": "anchor-book", "method": "sobol"}, "'sobol' is none of"),
     ],

@@ -13,14 +13,20 @@ _METHOD = Option("method", read.name, "pseudo|antithetic|quasi", "how paths are 
 
 @command(_LIST, _SCENARIO, _PATHS, _SEED, _METHOD)
 def risk(ask: Ask) -> Answer:
-    """What a scenario does to revenue, value and cover: means, tails, drivers. Without a name, all are listed.
+    """What a scenario does to revenue, value and cover: means, tails, drivers. Without any option, all are listed.
 
     Example: clustermodel risk --scenario anchor-defaults
     """
+    from clustermodel.catalog import ConfigError
     from clustermodel.risk import list_scenarios, run_scenario
 
     chosen = dict(ask.options)
-    if chosen.pop("list", False) or "scenario" not in chosen:
+    listed = chosen.pop("list", False)
+    if chosen and "scenario" not in chosen:
+        raise ConfigError(
+            f"--{next(iter(chosen))} needs a scenario to run: add --scenario NAME of `risk --list`"
+        )
+    if listed or not chosen:
         return ask.answer("scenarios", scenarios=list_scenarios(ask.catalog))
     found = run_scenario(ask.catalog, chosen.pop("scenario"), **chosen)
     return ask.answer("risk", **found)

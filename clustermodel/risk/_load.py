@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from clustermodel import specs
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written, required
 from clustermodel.economics.outcome import PathModel, Uncertain
+from clustermodel.economics.project import running_rate
 from clustermodel.economics.world import World
 from clustermodel.scenarios import Contract, Scenario, without_supply_agreement
 from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
@@ -69,10 +70,13 @@ def load_scenario(catalog: Catalog, name: str) -> Loaded:
     supply = _contract(catalog, entry, entry.words["supply"]) if "supply" in entry.words else None
     for each in (entry, *contracts, *([supply] if supply else [])):
         required(each)
+    _refuse_endless(entry)
     book = specs.stack([*(contract.spec for contract in contracts), *_empty(len(contracts))])
     likely = World(entry.spec, book, supply.spec if supply else without_supply_agreement())
     uncertain, inputs = _uncertain(likely, _ranges(entry, contracts, supply))
-    edges = jnp.arange(_months(entry.spec, contracts) + 1) * _MONTH
+    flat, world = ravel_pytree(likely)
+    latest = world(jnp.maximum(flat, uncertain.high))
+    edges = jnp.arange(_months(latest, len(contracts)) + 1) * _MONTH
     model = PathModel(
         uncertain, jnp.asarray(_obligors(contracts)), edges, _rounded(len(inputs), _INPUTS_STEP)
     )
@@ -84,6 +88,18 @@ def _contract(catalog: Catalog, scenario: Entry[Any], name: str) -> Entry[Contra
         return catalog.entry("contracts", name)
     except ConfigError as error:
         raise ConfigError(f"scenarios/{scenario.slug}.toml: {error}") from None
+
+
+def _refuse_endless(scenario: Entry[Scenario]) -> None:
+    """A project is counted to its end, contracts to theirs; what would earn for ever has no figure to give."""
+    project = scenario.spec.project
+    spends_or_earns = project.capex + project.facility + project.merchant + running_rate(project) > 0
+    if spends_or_earns and not jnp.isfinite(project.life):
+        raise ConfigError(
+            f"scenarios/{scenario.slug}.toml: project.life: a project that spends or earns needs an end to which its "
+            'cash flow is counted; write life = { value = "5 year", low = "4 year", high = "6 year", source = '
+            '"clustermodel", confidence = "assumption" }, and as residual what the accelerators are worth then'
+        )
 
 
 def _rounded(count: int, step: int) -> int:
@@ -107,12 +123,12 @@ def _obligors(contracts: Sequence[Entry[Contract]]) -> list[int]:
     return [*first, *range(len(first), len(first) + len(_empty(len(first))))]
 
 
-def _months(scenario: Scenario, contracts: Sequence[Entry[Contract]]) -> int:
-    """Months until the last contract ends and the last accelerator retires, a slip included."""
-    project = scenario.project
+def _months(latest: World, contracts: int) -> int:
+    """Months until the last contract ends and the last accelerator retires, a slip included, at the longest."""
+    project, book = latest.scenario.project, latest.book
     slip = float(project.delay * jnp.exp(_SLIP_SPREADS * project.delay_spread))
-    ends = [float(contract.spec.start + contract.spec.term) for contract in contracts]
-    if project.capex > 0 and jnp.isfinite(project.life):
+    ends = [float(end) for end in (book.start + book.term)[:contracts]]
+    if jnp.isfinite(project.life):
         ends.append(float(project.lead + project.build + project.life))
     return max(_rounded(math.ceil((max(ends, default=0.0) + slip) / _MONTH), _MONTHS_STEP), _MONTHS_STEP)
 
@@ -142,14 +158,14 @@ class _Range:
 def _ranges(
     entry: Entry[Scenario], contracts: Sequence[Entry[Contract]], supply: Entry[Contract] | None
 ) -> list[_Range]:
-    """Every number that was written with a range; copies of one contract share it."""
+    """Every number that was written with a range that is more than a point; copies of one contract share it."""
     found = [_range(entry, path, number, "scenario", ()) for path, number in _ranged(entry)]
     for contract in {each.slug: each for each in contracts}.values():
         rows = tuple(index for index, each in enumerate(contracts) if each.slug == contract.slug)
         found += [_range(contract, path, n, "book", rows) for path, n in _ranged(contract)]
     if supply:
         found += [_range(supply, path, n, "supply", ()) for path, n in _ranged(supply)]
-    return found
+    return [each for each in found if each.low < each.high]
 
 
 def _ranged(entry: Entry[Any]) -> list[tuple[str, Written]]:

@@ -11,12 +11,15 @@ from clustermodel.catalog import Catalog, ConfigError, did_you_mean, parse_overr
 from clustermodel.catalog import entry_rows as numbers_of
 from clustermodel.economics.concentration import effective_names, hhi, top_share
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, fan, rank_correlation, summary
-from clustermodel.economics.outcome import Outcome, Series
+from clustermodel.economics.outcome import ROUNDING, Outcome, Series
 from clustermodel.risk._load import Loaded, load_scenario
 from clustermodel.units import MONTHS_PER_YEAR, unit_scale
 
 PATHS = 20_000
 """Paths where nothing else is asked for: the tail's error is then a few per cent of the tail."""
+
+LARGEST_PATHS = 100_000_000
+"""Figures of all paths are kept for their quantiles, 160 B a path and once more while they are joined: 32 GB."""
 
 BLOCK = 4096
 """Paths computed at a time, or the next power of two where fewer are asked for: memory stays bounded, about 200 MB
@@ -91,6 +94,11 @@ def sweep_scenario(
 def _refuse_bad(paths: int, seed: int, method: str) -> None:
     if paths < 1:
         raise ConfigError(f"paths is {paths}; ask for at least 1, or leave it out for {PATHS}")
+    if paths > LARGEST_PATHS:
+        raise ConfigError(
+            f"paths is {float(paths):g}; ask for at most {LARGEST_PATHS}, whose figures take 32 GB, "
+            f"or leave it out for {PATHS}"
+        )
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; write a whole number from 0 to 2^63 - 1")
     if method not in METHODS:
@@ -143,14 +151,21 @@ def _metric(name: str, sample: np.ndarray) -> dict[str, Any]:
 
 
 def _drivers(loaded: Loaded, outcome: Outcome, inputs: Any, metric: str | None) -> list[dict[str, Any]]:
-    """Uncertain inputs by their rank correlation with the first figure, strongest first."""
+    """Uncertain inputs by their rank correlation with the first figure, strongest first; none drives a constant."""
     if not loaded.inputs or metric is None:
         return []
     name = next(each for each in _FIELDS if _edge_name(each) == metric)
     sample = getattr(outcome, name)[: inputs.shape[0]]
+    if _is_constant(sample):
+        return []
     found = np.asarray(rank_correlation(inputs[:, : len(loaded.inputs)], sample))
     order = np.argsort(-np.abs(found), kind="stable")[:DRIVERS]
     return [{"input": loaded.inputs[i], "metric": metric, "rank_correlation": float(found[i])} for i in order]
+
+
+def _is_constant(sample: Any) -> bool:
+    """Whether nothing but rounding tells the values apart."""
+    return bool(np.ptp(sample) <= ROUNDING * np.max(np.abs(sample)))
 
 
 def _concentration(loaded: Loaded) -> dict[str, Any]:
