@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustermodel.catalog import load_catalog
-from clustermodel.economics.book import Fate, Market, book_revenue, joint_defaults
+from clustermodel.economics.book import Fate, Market, after_first_default, book_revenue
 from clustermodel.economics.finance import LARGEST_LOG_GROWTH
 from clustermodel.economics.montecarlo import Sampling, simulate
 from clustermodel.economics.outcome import PathModel, annual_irr, certain
@@ -115,9 +115,10 @@ def test_a_certain_default_strikes_every_contract_of_that_buyer():
     assert apart.loss_share == pytest.approx(lost / 2, rel=1e-9)
 
 
-def test_contracts_of_one_buyer_all_end_with_the_first_of_them():
-    times, buyers = jnp.asarray([4.0, jnp.inf, 2.0, 3.0, 1.0]), jnp.asarray([0, 1, 0, 1, 4])
-    np.testing.assert_array_equal(joint_defaults(times, buyers), [2.0, 3.0, 2.0, 3.0, 1.0])
+def test_a_buyer_that_defaults_earlier_by_itself_is_not_kept_alive_by_the_certain_default():
+    times, buyers = jnp.asarray([4.0, jnp.inf, 2.0, 1.0]), jnp.asarray([0, 1, 0, 3])
+    found = after_first_default(times, Credit(first_default=3.0), buyers)
+    np.testing.assert_array_equal(found, [3.0, jnp.inf, 2.0, 1.0])
 
 
 # recovery and re-letting

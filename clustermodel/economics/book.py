@@ -58,14 +58,12 @@ def default_times(book: Contract, credit: Credit, factor: Scalar, own: PerContra
     driver = ndtr(common + jnp.sqrt(1 - credit.correlation) * own)
     hazard = book.hazard * credit.stress
     waiting = -jnp.log(jnp.maximum(driver, jnp.finfo(driver.dtype).tiny))
-    times = jnp.where(hazard > 0, waiting / jnp.where(hazard > 0, hazard, 1.0), jnp.inf)
-    return times.at[0].min(credit.first_default)
+    return jnp.where(hazard > 0, waiting / jnp.where(hazard > 0, hazard, 1.0), jnp.inf)
 
 
-def joint_defaults(times: PerContract, obligors: Int[Array, " contract"]) -> PerContract:
-    """Default times of buyers: contracts with the same number in `obligors` all end with the first of them."""
-    same_buyer = obligors[:, None] == obligors[None, :]
-    return jnp.min(jnp.where(same_buyer, times[None, :], jnp.inf), axis=1)
+def after_first_default(times: PerContract, credit: Credit, obligors: Int[Array, " contract"]) -> PerContract:
+    """Default times where the buyer of the first contract defaults for certain, on all of its contracts."""
+    return jnp.where(obligors == obligors[0], jnp.minimum(times, credit.first_default), times)
 
 
 def firm_value(book: Contract, uniforms: PerContract) -> PerContract:

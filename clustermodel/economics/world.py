@@ -12,10 +12,10 @@ from clustermodel.economics.book import (
     BookRevenue,
     Fate,
     Market,
+    after_first_default,
     book_revenue,
     default_times,
     firm_value,
-    joint_defaults,
 )
 from clustermodel.economics.cashflow import CashFlow, Operations, Taxation, cash_flow
 from clustermodel.economics.contracts import settled_price
@@ -189,7 +189,8 @@ def result(world: World, draws: Draws, edges: Edges) -> Result:
     scenario, book = world.scenario, world.book
     path = prices(scenario, draws, edges)
     defaults = default_times(book, scenario.credit, draws.factor, draws.own)
-    fate = Fate(joint_defaults(defaults, draws.obligors), firm_value(book, draws.firm))
+    struck = after_first_default(defaults, scenario.credit, draws.obligors)
+    fate = Fate(struck, firm_value(book, draws.firm))
     relet = jnp.minimum(path.rent, scenario.rent.ceiling)
     market = Market(path.usage, path.rent, relet, path.delay)
     contracts = book_revenue(book, scenario.credit, fate, market, edges)
