@@ -1,3 +1,5 @@
+import dataclasses
+import re
 import socket
 import subprocess
 import sys
@@ -9,15 +11,17 @@ import pytest
 import sweep_worker
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from clustermodel import kept
 from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
-from clustermodel.chain import Question
+from clustermodel.chain import Question, frontier
 from clustermodel.chain.search import product
 from clustermodel.chain.setup import set_up
-from clustermodel.sweep import Axes, exhaustive, run, space, sweep, write_table
+from clustermodel.cli.main import app
+from clustermodel.sweep import Axes, answer, exhaustive, run, space, sweep, write_table
 from clustermodel.sweep.answer import frontier_indices, records
-from clustermodel.sweep.reduce import BANDS, Best, merged, nothing, reduced
+from clustermodel.sweep.reduce import BANDS, Best, Chunk, Nearest, merged, nothing, reduced
 from clustermodel.sweep.run import tiling
 from clustermodel.sweep.space import Absent
 
@@ -168,18 +172,21 @@ def test_merging_is_the_same_in_any_order():
 
     def some(seed):
         price = jnp.asarray(random.integers(1, 4, (2, BANDS)).astype(float))
-        return Best(price, jnp.asarray(random.integers(0, 99, (2, BANDS)) * 3 + seed))
+        nearest = Nearest(*jnp.asarray(random.uniform(size=4)))
+        return Best(price, jnp.asarray(random.integers(0, 99, (2, BANDS)) * 3 + seed), nearest)
 
     a, b, c = (some(seed) for seed in range(3))
     for other in (merged(merged(c, a), b), merged(nothing(2), merged(b, merged(a, c)))):
         expected = merged(merged(a, b), c)
         np.testing.assert_array_equal(other.price, expected.price)
         np.testing.assert_array_equal(other.index, expected.index)
+        assert jax.tree.leaves(other.nearest) == jax.tree.leaves(expected.nearest)
 
 
 def test_of_equal_prices_the_first_point_is_kept():
     index = jnp.asarray([5, 3, 9])
-    found = reduced(1, jnp.zeros(3, int), jnp.full(3, 0.01), jnp.ones(3), index)
+    chunk = Chunk(jnp.zeros(3, int), jnp.full(3, 0.01), jnp.ones(3), index)
+    found = reduced(1, chunk, nothing(1).nearest)
     assert sorted(set(np.asarray(found.index).ravel())) == [-1, 3]
 
 
@@ -204,3 +211,91 @@ def test_wrong_axes_and_impossible_limits_are_said_in_words():
     tight = Question("hgx-h200", "llama-3.1-8b", n_accelerators=1, max_tpot_ms=1e-3)
     with pytest.raises(InfeasibleError, match="max-tpot-ms"):
         exhaustive(CATALOG, tight, ["hgx-h200"], Axes(concurrency=(1.0,)))
+
+
+def test_the_least_latencies_are_those_of_a_loop_over_all_points(points, best, everything):
+    fits = np.asarray(everything.point.memory.fits) > 0
+    ttft, tpot = (np.asarray(each)[fits] for each in (everything.point.ttft, everything.point.tpot))
+    assert float(best.nearest.tpot) == pytest.approx(tpot.min(), rel=1e-12)
+    assert float(best.nearest.ttft) == pytest.approx(ttft.min(), rel=1e-12)
+    assert float(best.nearest.ttft_within) == pytest.approx(ttft[tpot <= MAX_TPOT].min(), rel=1e-12)
+    assert float(best.nearest.tpot_within) == pytest.approx(tpot.min(), rel=1e-12)  # no limit on TTFT
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"max_tpot_ms": 1e-3},
+        {"max_ttft_ms": 1e-3},
+        {"max_tpot_ms": 1e-3, "max_ttft_ms": 1e4},
+        {"max_tpot_ms": 50.0, "max_ttft_ms": 1e-3},
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_nearest_feasible_value_that_is_printed_can_be_asked_for(asked, dtype):
+    ask = lambda limits: exhaustive(
+        CATALOG, dataclasses.replace(QUESTION, **limits), ["hgx-h200"], Axes(), dtype=dtype
+    )
+    with pytest.raises(InfeasibleError, match="the nearest feasible value is") as refused:
+        ask(asked)
+    said = str(refused.value)
+    nearest = float(re.search(r"value is ([\d.e+]+) ms", said).group(1))
+    name = min(asked, key=lambda each: asked[each])  # the limit that nobody meets
+    assert f"--{name.replace('_', '-')}" in said
+    assert ask(asked | {name: nearest})["points"]
+    with pytest.raises(InfeasibleError):
+        ask(asked | {name: nearest * 0.998})  # four digits were printed
+
+
+def test_where_neither_limit_can_be_met_both_are_named_with_their_least():
+    tight = dataclasses.replace(QUESTION, max_tpot_ms=1e-3, max_ttft_ms=1e-3)
+    with pytest.raises(
+        InfeasibleError, match=r"ms for --max-tpot-ms and .* ms for --max-ttft-ms; relax both"
+    ):
+        exhaustive(CATALOG, tight, ["hgx-h200"], Axes())
+
+
+def test_where_nothing_fits_it_is_memory_that_is_named():
+    large = dataclasses.replace(QUESTION, model="deepseek-v3")
+    with pytest.raises(InfeasibleError, match="binding limit: capacity"):
+        exhaustive(CATALOG, large, ["hgx-h200"], Axes())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"prefill_system": "hgx-b200"}, "pools of their own"),
+        ({"decode_workers": 2}, "pools of their own"),
+        ({"allocation": "disaggregated"}, "pools of their own"),
+        ({"allocation": "input_only"}, "--allocation input_only"),
+        ({"allocation": "flops_weighted"}, "--allocation flops_weighted"),
+    ],
+)
+def test_pools_and_allocations_that_a_sweep_does_not_know_are_refused(asked, said):
+    with pytest.raises(ConfigError, match=said):
+        space(CATALOG, dataclasses.replace(QUESTION, **asked), ["hgx-h200"], Axes())
+
+
+@pytest.mark.parametrize("allocation", ["input_only", "output_only"])
+def test_a_frontier_has_no_column_for_the_price_of_one_class_of_tokens(allocation):
+    with pytest.raises(ConfigError, match=f"--allocation {allocation}"):
+        frontier(CATALOG, dataclasses.replace(QUESTION, allocation=allocation), ["hgx-h200"])
+
+
+@pytest.mark.parametrize("axis", ["price_factor", "energy_factor"])
+def test_a_dated_price_moves_with_no_factor(axis):
+    dated = dataclasses.replace(QUESTION, cost_basis="on_demand")
+    with pytest.raises(ConfigError, match=f"--{axis.replace('_', '-')}s: a dated price .* is all in"):
+        space(CATALOG, dated, ["hgx-h200"], Axes(**{axis: (1.0, 2.0)}))
+    assert space(CATALOG, dated, ["hgx-h200"], Axes()).size
+
+
+@pytest.mark.parametrize("name", ["nodir/k.npz", "k.xlsx"])
+def test_a_file_of_points_that_cannot_be_written_is_refused_before_the_sweep(name, tmp_path, monkeypatch):
+    swept = []
+    monkeypatch.setattr(answer, "sweep", lambda *args, **kwargs: swept.append(args))
+    asked = ["--systems", "hgx-h200", "--model", "llama-3.1-8b", "--n-accelerators", "1"]
+    command = ["frontier", "--exhaustive", *asked, "--points", str(tmp_path / name)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
+    assert not swept

@@ -67,6 +67,11 @@ def frontier(catalog: Catalog, question: Question, systems: Sequence[str | Entry
 
     A point is kept if no other point of the system is both faster for the user and cheaper per token.
     """
+    if question.allocation in ("input_only", "output_only"):
+        raise ConfigError(
+            f"--allocation {question.allocation}: a frontier shows the price of all tokens together, which this "
+            "allocation leaves open; leave it out, or ask `cost` or `compare`"
+        )
     _same_basis(catalog, question, systems)
     curve = pools.curve if question.disaggregated else _curve
     points, reasons = [], []

@@ -65,7 +65,7 @@ def destinations(
     suffix = path.suffix.removeprefix(".") if path else ""
     by_suffix = suffix if suffix in forms else None
     if path is not None:
-        _refuse_unwritable(path)
+        refuse_unwritable(path, "--out")
     if not detail:
         return [Destination(form or by_suffix or forms[0], path)]
 
@@ -140,7 +140,8 @@ def _print(answer: Answer, console: Console) -> None:
     console.print(*tables.parts(answer), sep="\n")
 
 
-def _refuse_unwritable(path: Path) -> None:
+def refuse_unwritable(path: Path, option: str) -> None:
+    """Refuse the file of an option that cannot be written, before anything is computed."""
     folder = path.parent
     problem = None
     if path.is_dir():
@@ -150,7 +151,7 @@ def _refuse_unwritable(path: Path) -> None:
     elif not os.access(path if path.exists() else folder, os.W_OK):
         problem = f"{path} cannot be written; choose another place"
     if problem:
-        raise typer.BadParameter(problem, param_hint="--out")
+        raise typer.BadParameter(problem, param_hint=option)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ import typer
 
 from clustermodel.cli._command import Answer, Ask, command
 from clustermodel.cli._options import APIS, AXES, DTYPE, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
+from clustermodel.cli._output import refuse_unwritable
 
 
 @command(SYSTEM, *QUESTION, fused=True)
@@ -50,9 +51,12 @@ def frontier(ask: Ask) -> Answer:
         raise typer.BadParameter("axes, --points and --dtype are for a sweep; add --exhaustive")
     if not exhaustive:
         return chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
-    from clustermodel.sweep import Axes, write_table
+    from clustermodel.sweep import Axes, check_table, write_table
     from clustermodel.sweep import exhaustive as sweep
 
+    if file:
+        check_table(file)
+        refuse_unwritable(file, "--points")
     answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes), **numbers)
     ask.say(f"{answer['points_evaluated']:,} points, {answer['points_per_s']:,.0f} a second")
     if file:

@@ -1,6 +1,7 @@
 """`frontier --exhaustive`: the frontier of each system over every combination, and the same points as a file."""
 
 import dataclasses
+import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.provenance import asked_fields
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.setup import MILLISECONDS
+from clustermodel.sweep.infeasible import out_of_reach
 from clustermodel.sweep.reduce import Best
 from clustermodel.sweep.run import Told, sweep
 from clustermodel.sweep.space import Axes, Space, space
@@ -52,10 +54,7 @@ def exhaustive(
     seconds = time.perf_counter() - start
     kept = frontier_indices(best)
     if not len(kept):
-        raise InfeasibleError(
-            f"none of {points.size:,} combinations fits and meets the objectives; "
-            "relax --max-tpot-ms or --max-ttft-ms, or allow more systems or narrower precisions"
-        )
+        raise InfeasibleError(out_of_reach(points, question, best.nearest))
     asked = {
         **asked_fields(question),
         "systems": [named(each) for each in systems],
@@ -106,8 +105,20 @@ def records(points: Space, kept: NDArray[np.int64]) -> list[dict[str, Any]]:
     return rows
 
 
+TABLES = (".csv", ".npz", ".parquet")
+
+
+def check_table(path: Path) -> None:
+    """Refuse a file that `write_table` cannot write."""
+    if path.suffix not in TABLES:
+        raise ConfigError(f"--points {path}: name it {', '.join(TABLES[:-1])} or {TABLES[-1]}")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(f"--points {path}: Parquet needs pyarrow; install it, or name the file .npz")
+
+
 def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """The points as columns: .npz, .csv, or .parquet where pyarrow is installed."""
+    check_table(path)
     flat = [{**row, **row["layout"]} for row in rows]
     frame = pd.DataFrame(flat).drop(columns="layout")
     writers: Mapping[str, Callable[[Path], Any]] = {
@@ -115,16 +126,10 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         ".npz": lambda part: _write_npz(frame, part),
         ".parquet": lambda part: frame.to_parquet(part, index=False),
     }
-    if path.suffix not in writers:
-        raise ConfigError(f"--points {path}: name it .csv, .npz or .parquet")
     part = path.with_name(f".{path.name}.part")
     try:
         writers[path.suffix](part)
         part.replace(path)
-    except ImportError:
-        raise ConfigError(
-            f"--points {path}: Parquet needs pyarrow; install it, or name the file .npz"
-        ) from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from clustermodel.catalog import ConfigError
 from clustermodel.chain.bulk import VECTOR, at_a_time, compiler_options
 from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
-from clustermodel.sweep.reduce import Best, merged, nothing, reduced
+from clustermodel.sweep.reduce import Best, Chunk, merged, nearest_of, nothing, reduced
 from clustermodel.sweep.space import Numbers, Space
 
 _AXIS = "tiles"
@@ -149,16 +149,26 @@ def _tile(space: Space, cut: Tiling, group: Array, limits: Array, tile: Array) -
     columns = jnp.minimum(tile % cut.columns * cut.loads + jnp.arange(cut.loads), loads - 1)
     of_loads = jax.vmap(functools.partial(_cheapest, space, limits), in_axes=(None, 0))
     if cut.replicas == 1:  # half as long to trace
-        tpot, price, which = (each[None] for each in of_loads(rows[0], columns))
+        found = jax.tree.map(lambda each: each[None], of_loads(rows[0], columns))
     else:
-        tpot, price, which = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
-    index = (rows[:, None] * loads + columns[None, :]) * prices + which
+        found = jax.vmap(of_loads, in_axes=(0, None))(rows, columns)
+    index = (rows[:, None] * loads + columns[None, :]) * prices + found.which
     groups = jnp.broadcast_to(group[rows][:, None], index.shape)
-    return reduced(len(space.systems), *(jnp.ravel(each) for each in (groups, tpot, price, index)))
+    chunk = Chunk(*(jnp.ravel(each) for each in (groups, found.tpot, found.price, index)))
+    return reduced(len(space.systems), chunk, nearest_of(found.ttft, found.tpot, limits))
 
 
-def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> tuple[Array, Array, Array]:
-    """TPOT of one replica at one load, its least price and which of the prices that is."""
+class _Pair(NamedTuple):
+    """One replica at one load: latencies (s; infinite where it does not fit), its least price, and which that is."""
+
+    ttft: Array
+    tpot: Array
+    price: Array
+    which: Array
+
+
+def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> _Pair:
+    """The cheapest of all prices of one replica at one load."""
     axes = space.axes
     places = jnp.unravel_index(column, space.lengths[1:4])
     concurrency, isl, osl = (axis[place] for axis, place in zip(axes[:3], places, strict=True))
@@ -173,11 +183,12 @@ def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> tuple[A
         found = found[None]
     else:
         found, point = jax.vmap(priced, out_axes=(0, None))(*pairs)  # the point is the same at every price
-    allowed = (point.memory.fits > 0) & (point.ttft <= limits[0]) & (point.tpot <= limits[1])
+    ttft, tpot = (jnp.where(point.memory.fits > 0, each, jnp.inf) for each in (point.ttft, point.tpot))
+    allowed = (point.memory.fits > 0) & (ttft <= limits[0]) & (tpot <= limits[1])
     found = jnp.where(allowed & jnp.isfinite(found), found, jnp.inf)
     least = jnp.min(found)
     which = jnp.min(jnp.where(found == least, jnp.arange(found.size), found.size - 1))
-    return point.tpot, least, which
+    return _Pair(ttft, tpot, least, which)
 
 
 def _of_all_hosts(best: Best) -> Best:

@@ -26,6 +26,9 @@ from clustermodel.chain.search import concurrencies
 from clustermodel.chain.setup import Setup, set_up
 from clustermodel.physics.deployment import Deployment, Layout
 
+ALLOCATION = "time_weighted"
+"""The one allocation of a sweep, the default: it sums to the bill, as any does that all tokens pay."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
@@ -135,8 +138,7 @@ class Space(eqx.Module):
 
 def space(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]], axes: Axes) -> Space:
     """Every layout of a model on some systems at all values of `axes`."""
-    if question.rate is not None:
-        raise ConfigError("--rate: a sweep is over requests in flight; give --concurrency, or neither")
+    _refuse_what_a_sweep_leaves_out(question, axes)
     rows: list[tuple[Deployment, Money]] = []
     replicas: list[Replica] = []
     setup = None
@@ -155,6 +157,28 @@ def space(catalog: Catalog, question: Question, systems: Sequence[str | Entry[An
     return Space(
         varying, _without_zeros(shared), _without_zeros(load), _numbers(setup, axes), tuple(replicas)
     )
+
+
+def _refuse_what_a_sweep_leaves_out(question: Question, axes: Axes) -> None:
+    if question.rate is not None:
+        raise ConfigError("--rate: a sweep is over requests in flight; give --concurrency, or neither")
+    if question.disaggregated:
+        raise ConfigError(
+            "pools of their own for prefill and decode (--allocation disaggregated, --prefill-..., "
+            "--decode-workers) are not swept; leave them out, or leave --exhaustive out"
+        )
+    if question.allocation != ALLOCATION:
+        raise ConfigError(
+            f"--allocation {question.allocation}: a sweep compares the price of all tokens together; leave it "
+            "out, or ask `cost` or `compare`"
+        )
+    factors = {"--price-factors": axes.price_factor, "--energy-factors": axes.energy_factor}
+    moved = [option for option, values in factors.items() if np.any(np.asarray(values) != 1)]
+    if moved and question.cost_basis != "bottom_up":
+        raise ConfigError(
+            f"{' and '.join(moved)}: a dated price (--cost-basis {question.cost_basis}) is all in and moves with "
+            "neither the price of a system nor that of energy; leave them out, or use bottom_up"
+        )
 
 
 def _without_zeros(tree: Any) -> Any:
