@@ -1,6 +1,7 @@
 """Break-even prices, elasticities and gradient design: against published tables, closed forms and differences."""
 
 import dataclasses
+import sys
 
 import equinox as eqx
 import jax
@@ -11,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 from scipy.optimize import brentq, minimize_scalar
+from typer.testing import CliRunner
 
 from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
 from clustermodel.chain import Question, cost
 from clustermodel.chain.choose import choose
 from clustermodel.chain.numbers import system_numbers
 from clustermodel.chain.setup import set_up
+from clustermodel.cli.main import app
 from clustermodel.design import breakeven, optimize, sensitivity
-from clustermodel.design.descent import minimise
+from clustermodel.design.descent import Optimum, minimise
 from clustermodel.design.memory_bound import (
     MemoryServer,
     Residency,
@@ -35,6 +38,7 @@ from clustermodel.serving.working_set import Reuse, prefix_hit_rate, working_set
 
 CATALOG = load_catalog()
 TB = 1e12
+module = sys.modules[optimize.__module__]
 
 # Question: at what price does a server of 128 TB match a pod of eight B200 (1.54 TB, 64 TB/s, 15.6 USD/h) or an
 # NVL72 (13.8 TB, 576 TB/s, 159 USD/h) on a model of 1e12 parameters at 4 bits, 1M tokens of context with
@@ -247,6 +251,75 @@ def test_gradient_design_finds_how_much_memory_a_prometheus_server_needs_for_a_w
     assert found["usd_per_mtok_total"] < 0.6 * found["usd_per_mtok_start"]
     assert found["tpot_ms"] <= 100 * (1 + 1e-6)
     assert [row["limit"] for row in found["active"]] == ["max_tpot_ms"]
+
+
+@pytest.fixture(scope="module")
+def best_h200():
+    return optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency")))
+
+
+def test_no_request_queues_at_the_optimum(best_h200):
+    memory, load = best_h200["optimum"]
+    assert best_h200["ttft_ms"] < 5_000  # a thousand in flight where 130 run wait for minutes
+    assert best_h200["usd_per_mtok_total"] < best_h200["usd_per_mtok_start"]
+    resized = [f"accelerator/h200-sxm.memory[0].capacity={memory['value'] / 8} B"]
+    shape = {axis: int(n) for axis, n in best_h200["layout"].items()}
+    asked = Question("hgx-h200", **LLAMA, concurrency=float(np.floor(load["value"])), **shape)
+    point = choose(set_up(load_catalog(overrides=resized), asked)).evaluation.point
+    assert np.floor(load["value"]) <= float(point.memory.sequences)
+    assert load["value"] == pytest.approx(best_h200["concurrency"])
+
+
+def test_a_load_that_is_not_varied_does_not_queue_either():
+    question = Question("hgx-h200", "llama-3.1-70b", precision="fp8", concurrency=800.0, tp=1, pp=1)
+    setup = set_up(CATALOG, question)
+    problem = module.Problem(setup, choose(setup), Plan(("memory",)))
+    assert float(problem.in_flight(problem.start)) == pytest.approx(float(problem.runs(problem.at)))
+    assert float(problem.evaluation(problem.start)[0].point.ttft) < 0.1 * float(
+        problem.choice.evaluation.point.ttft
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"most_hits": 2.0}, "--most-hits 2: write a share"),
+        ({"most_hits": -0.1}, "--most-hits -0.1: write a share"),
+        ({"max_kw": 0.0}, "--max-kw 0: write a positive"),
+        ({"max_kw": -1.0}, "--max-kw -1: write a positive"),
+        ({"usd_per_gb": -5.0}, "--usd-per-gb -5: write a price"),
+        ({"usd_per_tb_s": -1.0}, "--usd-per-tb-s -1: write a price"),
+    ],
+)
+def test_numbers_that_no_design_has_are_refused(plan, said):
+    with pytest.raises(ConfigError, match=said):
+        optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency"), **plan))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [({"rate": 10.0}, "--rate"), ({"cost_basis": "rental_3y"}, "--cost-basis rental_3y")]
+)
+def test_what_an_optimum_cannot_be_of_is_refused(asked, said):
+    with pytest.raises(ConfigError, match=said):
+        optimize(CATALOG, Question("hgx-h200", **LLAMA, **asked), Plan(("memory", "concurrency")))
+
+
+def test_a_limit_on_power_that_no_design_keeps_is_no_answer():
+    with pytest.raises(InfeasibleError, match="--max-kw"):
+        optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency"), max_kw=0.5))
+
+
+def test_an_optimum_that_is_not_a_number_is_no_answer(monkeypatch):
+    nowhere = lambda outcome, start, *box: Optimum(start, np.nan, np.zeros(1), np.nan, (False, False))
+    monkeypatch.setattr(module, "minimise", nowhere)
+    with pytest.raises(InfeasibleError):
+        optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency")))
+
+
+@pytest.mark.parametrize("top", ["-1", "0"])
+def test_a_table_of_no_rows_is_not_a_table(top):
+    asked = ["design", "sensitivity", "--system", "hgx-h200", "--model", "llama-3.1-70b", "--top", top]
+    assert CliRunner().invoke(app, asked).exit_code == 2
 
 
 def test_an_unknown_knob_is_one_sentence():

@@ -96,6 +96,10 @@ def sensitivity(ask: Ask) -> Answer:
     from clustermodel.design import sensitivity as answer
 
     output, top = ask.options.pop("output", "usd_per_mtok_total"), ask.options.pop("top", 15)
+    if top < 1:
+        raise typer.BadParameter(
+            f"{top} rows cannot be shown; write a whole number of at least 1", param_hint="--top"
+        )
     found = answer(ask.catalog, ask.question(), output)
     return found | {"elasticities": found["elasticities"][:top]}
 

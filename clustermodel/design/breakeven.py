@@ -40,7 +40,7 @@ def breakeven(
         )
     target_setup = set_up(catalog, dataclasses.replace(question, system=reference))
     target = choose(target_setup)
-    setup = _candidate(catalog, dataclasses.replace(question, system=candidate))
+    setup = candidate_setup(catalog, dataclasses.replace(question, system=candidate))
     price, choice = matching_price(setup, price_per_token(target))
     low, high = _range(setup, choice, price, price_per_token(target))
     matched = with_price(setup, price)
@@ -67,7 +67,7 @@ def _asked(question: Question) -> dict[str, Any]:
     return {name: value.slug if isinstance(value, Entry) else value for name, value in values.items()}
 
 
-def _candidate(catalog: Catalog, question: Question) -> Setup:
+def candidate_setup(catalog: Catalog, question: Question) -> Setup:
     """The candidate's setup; a price that nobody has published is what is asked for, so none is needed."""
     entry = find(catalog, "systems", question.system)
     if float(entry.spec.price) > 0:

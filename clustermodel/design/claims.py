@@ -8,10 +8,10 @@ import equinox as eqx
 import numpy as np
 
 from clustermodel import __version__
-from clustermodel.catalog import Catalog, Entry, InfeasibleError, quotes
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError, quotes
 from clustermodel.chain.choose import choose
 from clustermodel.chain.cost import SCHEMA
-from clustermodel.chain.question import Question, named
+from clustermodel.chain.question import Question, named, option
 from clustermodel.chain.setup import Setup, find, model_entry, set_up
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
@@ -43,10 +43,12 @@ def claims(catalog: Catalog, question: Question, candidate: str, reference: str)
 
     Claims about cost and power say "10 to 50 times, depending on workload": a row for each of `WORKLOADS` divides
     what a token a second takes on the reference by what it takes on the candidate, both at their cheapest point of
-    the question. A claim holds where the factor reaches the claimed one.
+    the question. A claim holds where the factor reaches the claimed one. `left_out` says which workloads have no rows,
+    and why.
     """
+    _refuse_what_claims_are_not_about(question)
     ours, theirs = (find(catalog, "systems", name) for name in (candidate, reference))
-    rows = [*_of_bytes(catalog, ours, theirs), *_of_tokens(catalog, question, (ours, theirs))]
+    of_tokens, left_out = _of_tokens(catalog, question, (ours, theirs))
     return {
         "kind": "design_claims",
         "schema": SCHEMA,
@@ -56,9 +58,38 @@ def claims(catalog: Catalog, question: Question, candidate: str, reference: str)
             "reference": named(reference),
             "model": named(question.model),
             "max_tpot_ms": question.max_tpot_ms,
+            "workloads": [_words(*each) for each in WORKLOADS],
         },
-        "claims": rows,
+        "claims": [*_of_bytes(catalog, ours, theirs), *of_tokens],
+        "left_out": left_out,
     }
+
+
+def _refuse_what_claims_are_not_about(question: Question) -> None:
+    problems = []
+    lengths = {"workload": question.workload != Question.workload, "isl": question.isl, "osl": question.osl}
+    if given := [option(name) for name, value in lengths.items() if value]:
+        own = ", ".join(dict.fromkeys(name for name, _ in WORKLOADS))
+        problems.append(
+            f"{', '.join(given)}: claims are held against workloads of their own ({own}); leave it out, or ask "
+            "`compare` about yours"
+        )
+    if question.rate is not None:
+        problems.append("--rate: claims are about systems that are always busy; leave it out")
+    if question.cost_basis != "bottom_up":
+        problems.append(
+            f"--cost-basis {question.cost_basis}: claims about capital are about purchase prices; use bottom_up"
+        )
+    if question.allocation != Question.allocation:
+        problems.append(
+            f"--allocation {question.allocation}: claims are about all tokens together; leave it out"
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _words(workload: str, touched: float) -> str:
+    return workload if touched == 1 else f"{workload}, {touched:.0%} touched"
 
 
 def _claimed(catalog: Catalog) -> list[float]:
@@ -111,26 +142,45 @@ def _of_bytes(catalog: Catalog, ours: Entry[System], theirs: Entry[System]) -> I
 
 def _of_tokens(
     catalog: Catalog, question: Question, systems: tuple[Entry[System], Entry[System]]
-) -> Iterator[dict[str, Any]]:
-    claimed = _claimed(catalog)
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the workloads that both systems serve, and why the others have none."""
+    rows, left_out = [], []
     for workload, touched in WORKLOADS:
+        words = _words(workload, touched)
+        if reason := _too_long(catalog, question, workload):
+            left_out.append({"workload": words, "system": "any", "reason": reason})
+            continue
         asked = dataclasses.replace(
             question, workload=workload, model=_touching(catalog, question, workload, touched)
         )
         served = [_served(catalog, dataclasses.replace(asked, system=system)) for system in systems]
-        words = workload if touched == 1 else f"{workload}, {touched:.0%} touched"
-        if served[0] is None or served[1] is None:
-            continue
-        ours, theirs = served[0], served[1]
-        for claim, which, factor in (
-            ("capital cost", _CAPITAL, theirs.usd / ours.usd),
-            ("power", _POWER, theirs.watts / ours.watts),
-        ):
-            row = _row(claim, words, systems[1].slug, claimed[which], factor)
-            yield row | {
-                "usd_per_mtok": ours.usd_per_mtok,
-                "reference_usd_per_mtok": theirs.usd_per_mtok,
-            }
+        left_out += [
+            {"workload": words, "system": system.slug, "reason": found}
+            for system, found in zip(systems, served, strict=True)
+            if isinstance(found, str)
+        ]
+        ours, theirs = served
+        if not isinstance(ours, str) and not isinstance(theirs, str):
+            rows += _of_served(catalog, (words, systems[1].slug), ours, theirs)
+    return rows, left_out
+
+
+def _of_served(
+    catalog: Catalog, words: tuple[str, str], ours: _Served, theirs: _Served
+) -> Iterator[dict[str, Any]]:
+    claimed = _claimed(catalog)
+    prices = {"usd_per_mtok": ours.usd_per_mtok, "reference_usd_per_mtok": theirs.usd_per_mtok}
+    yield _row("capital cost", *words, claimed[_CAPITAL], theirs.usd / ours.usd) | prices
+    yield _row("power", *words, claimed[_POWER], theirs.watts / ours.watts) | prices
+
+
+def _too_long(catalog: Catalog, question: Question, workload: str) -> str | None:
+    """Why a model cannot serve a workload on any system."""
+    shape, model = find(catalog, "workloads", workload).spec, model_entry(catalog, question.model)
+    tokens, context = float(shape.isl + shape.osl), float(model.spec.context)
+    if tokens <= context:
+        return None
+    return f"a request is {tokens:,.0f} tokens long, the context of {model.name} {context:,.0f}"
 
 
 def _touching(catalog: Catalog, question: Question, workload: str, touched: float) -> Any:
@@ -143,13 +193,13 @@ def _touching(catalog: Catalog, question: Question, workload: str, touched: floa
     return dataclasses.replace(entry, spec=eqx.tree_at(lambda m: m.sparse_topk, entry.spec, read))
 
 
-def _served(catalog: Catalog, question: Question) -> _Served | None:
-    """Per output token a second at the cheapest point; None where the question has no answer."""
+def _served(catalog: Catalog, question: Question) -> _Served | str:
+    """Per output token a second at the cheapest point; the reason where the question has no answer."""
     setup: Setup = set_up(catalog, question)
     try:
         choice = choose(setup)
-    except InfeasibleError:
-        return None
+    except InfeasibleError as error:
+        return str(error)
     found, system = choice.evaluation, setup.system.spec
     per_rate = float(found.carried / found.point.output_rate)
     return _Served(

@@ -1,107 +1,90 @@
-"""Maps of the break-even price over two quantities at a time, every cell in one compiled call."""
+"""Maps of the break-even price over two quantities at a time, every cell a search of its own."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
-from numpy.typing import NDArray
 
 from clustermodel import __version__
-from clustermodel._types import Scalar
-from clustermodel.catalog import Catalog, ConfigError, did_you_mean
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError, did_you_mean
+from clustermodel.chain.choose import choose
 from clustermodel.chain.cost import SCHEMA
+from clustermodel.chain.numbers import with_price, with_system
 from clustermodel.chain.question import Question, named
-from clustermodel.chain.search import concurrencies
-from clustermodel.chain.setup import Setup, limits, set_up
-from clustermodel.design.sensitivity import Knobs, chain_of, knobs
+from clustermodel.chain.setup import Setup, set_up
+from clustermodel.design.breakeven import candidate_setup, matching_price, price_per_token
+from clustermodel.design.tiers import main_tier
+from clustermodel.specs import Model, Terms, strong_float
 from clustermodel.units import MILLION
 
-_FAR = 1e12  # s; an objective that nobody has stated
+Changed = Callable[[Setup, float], Setup]
 
 
 class Axis(NamedTuple):
-    """A quantity of a map: what it is for the candidate, what for the reference too, and where it is looked at."""
+    """A quantity of a map: how a question changes with it, and where it is looked at."""
 
     unit: str
-    of_candidate: Callable[[Knobs, Scalar], Knobs]
-    of_both: Callable[[Knobs, Scalar], Knobs]
-    factors: Sequence[float]  # times the catalogue's value, or the value itself where `absolute`
-    start: Callable[[Knobs], Scalar]
+    changed: Changed
+    shared: bool  # it belongs to the workload, so the reference sees it too
+    factors: Sequence[float]  # times the value that `start` gives
+    start: Callable[[Setup], float]
 
 
-def _same(k: Knobs, _: Scalar) -> Knobs:
-    return k
+def _with_memory(setup: Setup, capacity: float) -> Setup:
+    """Another size of the memory where running data live; the price is what is asked for, so it does not follow."""
+    spec = setup.system.spec
+    resized = spec.accelerator.memory.capacity.at[main_tier(spec)].set(capacity / spec.count)
+    return with_system(setup, eqx.tree_at(lambda s: s.accelerator.memory.capacity, spec, resized))
 
 
-def _with_memory(k: Knobs, capacity: Scalar) -> Knobs:
-    """Another size of the largest memory; the price is what is asked for, so it does not follow."""
-    held = k.system.accelerator.memory.capacity
-    resized = held.at[jnp.argmax(held)].set(capacity / k.system.count)
-    return eqx.tree_at(lambda q: q.system.accelerator.memory.capacity, k, resized)
+def _memory(setup: Setup) -> float:
+    spec = setup.system.spec
+    return float(spec.accelerator.memory.capacity[main_tier(spec)] * spec.count)
 
 
-def _with_bandwidth(k: Knobs, bandwidth: Scalar) -> Knobs:
-    nearest = k.system.accelerator.memory.bandwidth.at[0].set(bandwidth / k.system.count)
-    return eqx.tree_at(lambda q: q.system.accelerator.memory.bandwidth, k, nearest)
+def _with_bandwidth(setup: Setup, bandwidth: float) -> Setup:
+    spec = setup.system.spec
+    nearest = spec.accelerator.memory.bandwidth.at[0].set(bandwidth / spec.count)
+    return with_system(setup, eqx.tree_at(lambda s: s.accelerator.memory.bandwidth, spec, nearest))
 
 
-def _with_touched(k: Knobs, share: Scalar) -> Knobs:
+def _with_touched(setup: Setup, share: float) -> Setup:
     """Sparse attention that reads `share` of a full context."""
-    return eqx.tree_at(lambda q: q.model.sparse_topk, k, share * (k.workload.isl + k.workload.osl))
+    read = strong_float(share * (setup.isl + setup.osl))
+    model: Entry[Model] = setup.model
+    sparse = dataclasses.replace(model, spec=eqx.tree_at(lambda m: m.sparse_topk, model.spec, read))
+    return dataclasses.replace(setup, model=sparse)
+
+
+def _with_context(setup: Setup, tokens: float) -> Setup:
+    return dataclasses.replace(setup, question=dataclasses.replace(setup.question, isl=tokens))
+
+
+def _with_utilisation(setup: Setup, share: float) -> Setup:
+    terms: Entry[Terms] = setup.terms
+    used = eqx.tree_at(lambda t: t.utilisation, terms.spec, strong_float(share))
+    money = eqx.tree_at(lambda m: m.terms, setup.money, used)
+    return dataclasses.replace(setup, terms=dataclasses.replace(terms, spec=used), money=money)
 
 
 AXES: dict[str, Axis] = {
     "bandwidth": Axis(
         "B/s",
         _with_bandwidth,
-        _same,
+        False,
         (0.5, 1, 2, 4, 8, 12),
-        lambda k: k.system.accelerator.hbm_bandwidth * k.system.count,
+        lambda s: float(s.system.spec.accelerator.hbm_bandwidth * s.system.spec.count),
     ),
-    "touched": Axis("", _same, _with_touched, (1.0, 0.3, 0.1, 0.03, 0.01), lambda k: jnp.ones(())),
-    "memory": Axis(
-        "B",
-        _with_memory,
-        _same,
-        (0.25, 0.5, 1, 2, 4),
-        lambda k: jnp.max(k.system.accelerator.memory.capacity) * k.system.count,
-    ),
-    "context": Axis(
-        "token",
-        _same,
-        lambda k, tokens: eqx.tree_at(lambda q: q.workload.isl, k, tokens),
-        (1 / 16, 1 / 4, 1 / 2, 1),
-        lambda k: k.workload.isl,
-    ),
-    "price": Axis(
-        "USD",
-        lambda k, price: eqx.tree_at(lambda q: q.system.price, k, price),
-        _same,
-        (0.25, 0.5, 1, 2, 4),
-        lambda k: k.system.price,
-    ),
-    "utilisation": Axis(
-        "",
-        lambda k, share: eqx.tree_at(lambda q: q.terms.utilisation, k, share),
-        _same,
-        (0.2, 0.4, 0.6, 0.8, 1.0),
-        lambda k: jnp.ones(()),
-    ),
+    "touched": Axis("", _with_touched, True, (1.0, 0.3, 0.1, 0.03, 0.01), lambda s: 1.0),
+    "memory": Axis("B", _with_memory, False, (0.25, 0.5, 1, 2, 4), _memory),
+    "context": Axis("token", _with_context, True, (1 / 16, 1 / 4, 1 / 2, 1), lambda s: s.isl),
+    "price": Axis("USD", with_price, False, (0.25, 0.5, 1, 2, 4), lambda s: float(s.system.spec.price)),
+    "utilisation": Axis("", _with_utilisation, False, (0.2, 0.4, 0.6, 0.8, 1.0), lambda s: 1.0),
 }
-"""What a map may run over; the second word of a map runs down."""
+"""What a map may run over; the second word of a map runs down, and it alone may be shared."""
 
 MAPS = ("bandwidth-touched", "memory-context", "price-utilisation")
-
-
-class _Side(NamedTuple):
-    setup: Setup
-    choice: Choice
-    at: Knobs
 
 
 def breakeven_map(
@@ -109,10 +92,14 @@ def breakeven_map(
 ) -> dict[str, Any]:
     """The price at which a candidate matches a reference, over a grid of two quantities.
 
-    Both keep the layout of their cheapest point; the number of requests in flight is the best in every cell. In a
+    Layout and requests in flight of both are the best in every cell, as `breakeven` and `compare` find them. In a
     cell both see what belongs to the workload (`touched`, `context`); what belongs to a system is the
     candidate's alone. A cell that no price above 0 matches, or that does not fit, is null. In `price-utilisation`
     the price is given and a cell holds the ratio of the candidate's cost to the reference's.
+
+    Raises:
+        ConfigError: a name or an option is wrong.
+        InfeasibleError: no cell has an answer.
     """
     if over not in MAPS:
         raise ConfigError(f"--over {over!r}: write one of {', '.join(MAPS)}{did_you_mean(over, MAPS)}")
@@ -120,78 +107,71 @@ def breakeven_map(
         raise ConfigError(
             f"--cost-basis {question.cost_basis}: a break-even price is levelized; use bottom_up"
         )
-    sides = [_side(catalog, dataclasses.replace(question, system=name)) for name in (candidate, reference)]
-    first, second = (AXES[name] for name in over.split("-"))
-    xs, ys = (_values(axis, sides[0].at) for axis in (first, second))
-    grid = [each.ravel() for each in np.meshgrid(xs, ys)]
-    prices = _cells(sides[0], sides[1], (first, second), grid)
-    ratio = over == MAPS[2]
     name_x, name_y = over.split("-")
+    axes = AXES[name_x], AXES[name_y]
+    asked = dataclasses.replace(question, system=candidate)
+    ours = set_up(catalog, asked) if over == MAPS[2] else candidate_setup(catalog, asked)
+    theirs = set_up(catalog, dataclasses.replace(question, system=reference))
+    answer = "cost_ratio" if over == MAPS[2] else "price_usd"
+    cells = [
+        {name_x: cell.x, name_y: cell.y, answer: cell.found, "reference_usd_per_mtok": cell.usd_per_mtok}
+        for cell in _cells(ours, theirs, axes, _ratio if over == MAPS[2] else _price)
+    ]
     return {
         "kind": "design_map",
         "schema": SCHEMA,
         "version": __version__,
         "inputs": {"candidate": named(candidate), "reference": named(reference), "over": over},
-        "units": {name_x: first.unit, name_y: second.unit},
-        "cells": [
-            {name_x: float(x), name_y: float(y), ("cost_ratio" if ratio else "price_usd"): _shown(p, ratio)}
-            | {"reference_usd_per_mtok": float(t) * MILLION if np.isfinite(t) else None}
-            for x, y, p, t in zip(*grid, *prices[int(ratio)], strict=True)
-        ],
+        "units": {name_x: axes[0].unit, name_y: axes[1].unit},
+        "cells": cells,
     }
 
 
-def _shown(value: float, ratio: bool) -> float | None:
-    return float(value) if np.isfinite(value) and (ratio or value > 0) else None
+class _Cell(NamedTuple):
+    x: float
+    y: float
+    found: float | None
+    usd_per_mtok: float | None  # of the reference
 
 
-def _side(catalog: Catalog, question: Question) -> _Side:
-    setup = set_up(catalog, question)
-    return _Side(setup, choose(setup), knobs(setup))
+Found = Callable[[Setup, float], float]
 
 
-def _values(axis: Axis, at: Knobs) -> NDArray[np.float64]:
-    return np.asarray([factor * float(axis.start(at)) for factor in axis.factors])
+def _cost(reference: Setup) -> float:
+    return price_per_token(choose(reference))
 
 
-def _cells(
-    candidate: _Side, reference: _Side, axes: tuple[Axis, Axis], grid: Sequence[NDArray[np.float64]]
-) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
-    """(matching price, reference's cost) and (cost over the reference's, reference's cost) of every cell."""
-
-    def of_candidate(k: Knobs, x: Scalar, y: Scalar) -> Knobs:
-        k = axes[1].of_both(axes[0].of_both(k, x), y)
-        return axes[1].of_candidate(axes[0].of_candidate(k, x), y)
-
-    def of_reference(k: Knobs, x: Scalar, y: Scalar) -> Knobs:
-        return axes[1].of_both(axes[0].of_both(k, x), y)
-
-    target = np.min(_swept(reference, of_reference, grid)[0], axis=1)
-    listed, double = _swept(candidate, of_candidate, grid)
-    with np.errstate(invalid="ignore"):
-        prices = 1 + (target[:, None] - listed) / (double - listed)  # cost is linear in the price
-        matching = np.where(np.isfinite(listed), prices, -np.inf) * float(candidate.at.system.price)
-    return (np.max(matching, axis=1), target), (np.min(listed, axis=1) / target, target)
+def _price(candidate: Setup, target: float) -> float:
+    return matching_price(candidate, target)[0]
 
 
-def _swept(
-    side: _Side, changed: Callable[[Knobs, Scalar, Scalar], Knobs], grid: Sequence[NDArray[np.float64]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """USD per token of every cell and concurrency at the system's price, and at twice it; infinite where it fails."""
-    most = float(side.setup.engine.spec.max_num_seqs) * side.choice.shape[2]
-    asked = side.setup.question.concurrency
-    ladder = jnp.asarray(concurrencies(most) if asked is None else np.asarray([asked], dtype=float))
-    ttft, tpot = (min(limit, _FAR) for limit in limits(side.setup))
+def _ratio(candidate: Setup, target: float) -> float:
+    return _cost(candidate) / target
 
-    def cost(factor: Scalar, x: Scalar, y: Scalar, n: Scalar) -> Scalar:
-        k = changed(side.at, x, y)
-        k = eqx.tree_at(lambda q: q.system.price, k, k.system.price * factor)
-        found = chain_of(side.setup, side.choice, n)(k)
-        point = found.point
-        meets = (point.memory.fits > 0) & (point.ttft <= ttft) & (point.tpot <= tpot)
-        return jnp.where(meets, found.unit.blended, jnp.inf)
 
-    cells = jax.vmap(jax.vmap(cost, (None, None, None, 0)), (None, 0, 0, None))
-    table = jax.jit(jax.vmap(cells, (0, None, None, None)))
-    listed, double = np.asarray(table(jnp.asarray([1.0, 2.0]), *map(jnp.asarray, grid), ladder))
-    return listed, double
+def _cells(candidate: Setup, reference: Setup, axes: tuple[Axis, Axis], found: Found) -> list[_Cell]:
+    """Every cell, row by row; `InfeasibleError` with the first reason where none has an answer."""
+    across, down = axes
+    cells, reasons = [], []
+    for y in _values(down, candidate):
+        ours = down.changed(candidate, y)
+        target = _tried(_cost, reasons, down.changed(reference, y) if down.shared else reference)
+        for x in _values(across, candidate):
+            value = None if target is None else _tried(found, reasons, across.changed(ours, x), target)
+            cells.append(_Cell(x, y, value, None if target is None else target * MILLION))
+    if all(cell.found is None for cell in cells):
+        raise InfeasibleError(f"no cell of the map has an answer; in the first, {reasons[0]}")
+    return cells
+
+
+def _values(axis: Axis, setup: Setup) -> list[float]:
+    return [factor * axis.start(setup) for factor in axis.factors]
+
+
+def _tried(answer: Callable[..., float], reasons: list[str], *asked: Any) -> float | None:
+    """An answer, or None and the reason why there is none."""
+    try:
+        return answer(*asked)
+    except InfeasibleError as error:
+        reasons.append(str(error))
+        return None

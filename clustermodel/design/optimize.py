@@ -1,6 +1,7 @@
 """Which server to build: memory, bandwidth, arithmetic and load that make a token cheapest, by gradients."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +17,14 @@ from clustermodel.catalog import Catalog, ConfigError, InfeasibleError, did_you_
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, carried_accelerators
-from clustermodel.chain.question import Question
+from clustermodel.chain.question import Question, option
 from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
 from clustermodel.design.descent import Optimum, Vector, minimise
-from clustermodel.design.sensitivity import Knobs, chain_of, knobs
+from clustermodel.design.sensitivity import Knobs, chain_of, inputs_of, knobs
+from clustermodel.design.tiers import main_tier
 from clustermodel.physics.deployment import Layout
+from clustermodel.serving.memory import memory_use
+from clustermodel.serving.placement import placed, running
 from clustermodel.serving.prefix import token_cache_bytes
 from clustermodel.serving.working_set import Reuse, prefix_hit_rate
 from clustermodel.specs import System
@@ -58,20 +62,22 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
     """The values of `plan.vary` that minimise USD per million tokens, starting from the catalogue's system.
 
     The layout is that of the cheapest point of the system as it is. Objectives of the question and `max_kw`
-    are limits. With `most_hits` the prefix cache is what running data leave free, and its hit rate follows
-    the working-set curve of the workload; otherwise the hit rate is the question's.
+    are limits; no more requests are in flight than memory and engine let run. With `most_hits` the prefix
+    cache is what running data leave free, and its hit rate follows the working-set curve of the workload;
+    otherwise the hit rate is the question's.
     """
     if unknown := [name for name in plan.vary if name not in VARIABLES]:
         raise ConfigError(
             f"--vary {unknown[0]!r}: write some of {', '.join(VARIABLES)}{did_you_mean(unknown[0], VARIABLES)}"
         )
+    _check(question, plan)
     setup = set_up(catalog, question)
     choice = choose(setup)
-    problem = _Problem(setup, choice, plan)
+    problem = Problem(setup, choice, plan)
     start = problem.start
     lower, upper = problem.box
     found = minimise(problem.outcome, start, lower, upper)
-    if found.violation > 1e-3:
+    if not (found.violation <= 1e-3 and math.isfinite(found.value)):  # nor where a limit is not a number
         raise InfeasibleError(
             f"no {', '.join(plan.vary)} within a factor {_REACH:g} of {setup.system.name} meets the limits; "
             "loosen --max-tpot-ms, --max-ttft-ms or --max-kw, or let more quantities vary"
@@ -79,7 +85,32 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
     return _report(problem, found)
 
 
-class _Problem:
+def _check(question: Question, plan: Plan) -> None:
+    """Refuse what an optimum cannot be of."""
+    problems = []
+    if question.cost_basis != "bottom_up":
+        problems.append(
+            f"--cost-basis {question.cost_basis}: a dated price does not move with memory, bandwidth or "
+            "arithmetic; use bottom_up, the default"
+        )
+    if question.rate is not None:
+        problems.append(
+            "--rate: an optimum is of one replica that always has its requests in flight; leave it out, or give "
+            "--concurrency to start from"
+        )
+    for name in ("usd_per_gb", "usd_per_tb_s", "usd_per_pflop_s"):
+        value = getattr(plan, name)
+        if value is not None and not 0 <= value < math.inf:
+            problems.append(f"{option(name)} {value:g}: write a price of at least 0 USD")
+    if plan.max_kw is not None and not 0 < plan.max_kw < math.inf:
+        problems.append(f"--max-kw {plan.max_kw:g}: write a positive number of kilowatts")
+    if plan.most_hits is not None and not 0 <= plan.most_hits < 1:
+        problems.append(f"--most-hits {plan.most_hits:g}: write a share in [0, 1)")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+class Problem:
     """A design question as functions of a vector; everything per system and SI."""
 
     def __init__(self, setup: Setup, choice: Choice, plan: Plan):
@@ -87,26 +118,18 @@ class _Problem:
         self.at = knobs(setup)
         self.system = setup.system.spec
         self.count = float(self.system.count)
-        self.tier = self.main_tier()
+        self.tier = main_tier(self.system)
         self.prices = price_model(self.system, self.tier, plan)
-
-    def main_tier(self) -> int:
-        """The tier whose size is varied: the largest that running data may use."""
-        memory = self.system.accelerator.memory
-        usable = np.asarray(memory.capacity) * np.maximum(
-            np.asarray(memory.direct), np.eye(len(memory.direct))[0]
-        )
-        return int(np.argmax(usable))
 
     @property
     def start(self) -> Vector:
-        """The catalogue's system."""
+        """The catalogue's system; requests in flight as a share of those that run at the most."""
         memory = self.system.accelerator.memory
         values = {
             "memory": memory.capacity[self.tier] * self.count,
             "bandwidth": memory.bandwidth[self.tier] * self.count,
             "compute": self.setup.formats.ffn_rate * self.count,
-            "concurrency": jnp.asarray(self.choice.concurrency),
+            "concurrency": jnp.minimum(self.choice.concurrency / self.runs(self.at), 1.0),
         }
         return jnp.stack([jnp.asarray(values[name], dtype=float) for name in self.plan.vary])
 
@@ -121,8 +144,7 @@ class _Problem:
                 lower = lower.at[i].set(jnp.maximum(lower[i], least * 1.1))
                 upper = upper.at[i].set(jnp.maximum(upper[i], least * 2))
             if name == "concurrency":
-                ceiling = float(self.setup.engine.spec.max_num_seqs) * self.choice.shape[2]
-                lower, upper = lower.at[i].set(1.0), upper.at[i].set(ceiling)
+                lower, upper = lower.at[i].set(lower[i] / _REACH), upper.at[i].set(1.0)
         return lower, upper
 
     def knobs_at(self, x: Vector) -> Knobs:
@@ -149,11 +171,31 @@ class _Problem:
         )
         return dataclasses.replace(k, system=system)
 
+    def runs(self, k: Knobs) -> Scalar:
+        """Requests that run at once: as many as memory holds and the engine allows."""
+        ceiling = k.engine.max_num_seqs * self.choice.shape[2]
+        replica, load, _ = inputs_of(self.setup, self.choice, ceiling)(k)
+        replica = placed(replica, load)
+        return jnp.maximum(running(replica, load, memory_use(replica, load)), 1.0)
+
+    def in_flight(self, x: Vector) -> Scalar:
+        """Requests in flight: no more than run, for those that queue only wait."""
+        runs, chosen = self.runs(self.knobs_at(x)), dict(zip(self.plan.vary, x, strict=True))
+        if "concurrency" in chosen:
+            return jnp.maximum(chosen["concurrency"] * runs, 1.0)
+        return jnp.minimum(self.choice.concurrency, runs)
+
+    def values(self, x: Vector) -> list[float]:
+        """The design in the units of `VARIABLES`."""
+        return [
+            float(self.in_flight(x) if name == "concurrency" else value)
+            for name, value in zip(self.plan.vary, x, strict=True)
+        ]
+
     def evaluation(self, x: Vector) -> tuple[Evaluation, Scalar]:
         """The point and its prefix hit rate."""
-        k, chosen = self.knobs_at(x), dict(zip(self.plan.vary, x, strict=True))
-        at = chosen.get("concurrency", jnp.asarray(self.choice.concurrency))
-        run = chain_of(self.setup, self.choice, at)
+        k = self.knobs_at(x)
+        run = chain_of(self.setup, self.choice, self.in_flight(x))
         hit = k.workload.prefix_hit_rate
         if self.plan.most_hits is None:
             return run(k), hit
@@ -180,11 +222,11 @@ class _Problem:
         """The limits that were asked for, by option (SI)."""
         q = self.setup.question
         asked = {
-            "max_tpot_ms": q.max_tpot_ms and q.max_tpot_ms / MILLISECONDS,
-            "max_ttft_ms": q.max_ttft_ms and q.max_ttft_ms / MILLISECONDS,
-            "max_kw": self.plan.max_kw and self.plan.max_kw * 1e3,
+            "max_tpot_ms": (q.max_tpot_ms, 1 / MILLISECONDS),
+            "max_ttft_ms": (q.max_ttft_ms, 1 / MILLISECONDS),
+            "max_kw": (self.plan.max_kw, 1e3),
         }
-        return {name: most for name, most in asked.items() if most}
+        return {name: most * unit for name, (most, unit) in asked.items() if most is not None}
 
     def outcome(self, x: Vector) -> tuple[Scalar, Float[Array, " limit"]]:
         """USD per token of any class, and the relative excess over each limit."""
@@ -216,10 +258,11 @@ def price_model(system: System, tier: int, plan: Plan) -> PriceModel:
     return PriceModel(rest, per_byte, per_bandwidth, per_flops)
 
 
-def _report(problem: _Problem, found: Optimum) -> dict[str, Any]:
+def _report(problem: Problem, found: Optimum) -> dict[str, Any]:
     evaluate = jax.jit(problem.evaluation)
     (evaluation, hit), (start, _) = evaluate(found.x), evaluate(problem.start)
     names: Sequence[str] = problem.plan.vary
+    values, before = problem.values(found.x), problem.values(problem.start)
     return {
         "kind": "design_optimize",
         "schema": SCHEMA,
@@ -236,13 +279,14 @@ def _report(problem: _Problem, found: Optimum) -> dict[str, Any]:
         "layout": dict(zip(("tp", "pp", "dp", "ep"), problem.choice.shape, strict=True)),
         "tpot_ms": float(evaluation.point.tpot) * MILLISECONDS,
         "ttft_ms": float(evaluation.point.ttft) * MILLISECONDS,
+        "concurrency": float(problem.in_flight(found.x)),
         "prefix_hit_rate": float(hit),
         "accelerators_paid_for": float(
             carried_accelerators(problem.setup.deployment(_layout(problem.choice)))
         ),
         "optimum": [
-            {"variable": name, "value": float(x), "unit": VARIABLES[name], "start": float(s), "at_bound": end}
-            for name, x, s, end in zip(names, found.x, problem.start, found.at_bound, strict=True)
+            {"variable": name, "value": x, "unit": VARIABLES[name], "start": s, "at_bound": end}
+            for name, x, s, end in zip(names, values, before, found.at_bound, strict=True)
         ],
         "active": [
             {"limit": name, "elasticity_of_price": -float(m)}

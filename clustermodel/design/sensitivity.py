@@ -15,11 +15,12 @@ from clustermodel._types import Scalar
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written, did_you_mean
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
-from clustermodel.chain.evaluate import Evaluation, evaluate
+from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.numbers import Number, system_numbers
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
-from clustermodel.physics.deployment import Layout
+from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.serving.load import Load
 
 OUTPUTS: dict[str, Callable[[Evaluation], Scalar]] = {
     "usd_per_mtok_total": lambda e: e.unit.blended,
@@ -61,14 +62,22 @@ def knobs(setup: Setup) -> Knobs:
 def chain_of(
     setup: Setup, choice: Choice, concurrency: Scalar | None = None
 ) -> Callable[[Knobs], Evaluation]:
-    """The chain at the chosen layout, at the chosen or another concurrency, as a function of the catalogue.
+    """The chain at the chosen layout, at the chosen or another concurrency, as a function of the catalogue."""
+    inputs = inputs_of(setup, choice, concurrency)
+    return lambda k: evaluate(*inputs(k))
+
+
+def inputs_of(
+    setup: Setup, choice: Choice, concurrency: Scalar | None = None
+) -> Callable[[Knobs], tuple[Deployment, Load, Money]]:
+    """What the chain is computed on, as a function of the catalogue.
 
     Arithmetic rates follow the accelerator's; board powers that were borrowed scale with its TDP.
     """
     tdp = setup.system.spec.accelerator.tdp
     powers = [name for name, f in specs.fields(type(setup.money.board)).items() if f.metadata["unit"]]
 
-    def run(k: Knobs) -> Evaluation:
+    def inputs(k: Knobs) -> tuple[Deployment, Load, Money]:
         accelerator = k.system.accelerator
         rates = {
             name: getattr(accelerator, f"flops_{setup.precision.arithmetic[kind]}")
@@ -89,9 +98,9 @@ def chain_of(
         load = setup.load(followed if concurrency is None else concurrency)
         shape = (k.workload.isl, k.workload.osl, k.workload.prefix_hit_rate)
         load = eqx.tree_at(lambda l: (l.isl, l.osl, l.prefix_hit_rate), load, shape)
-        return evaluate(replica, load, money)
+        return replica, load, money
 
-    return run
+    return inputs
 
 
 def _follows(setup: Setup, choice: Choice, k: Knobs) -> Scalar:

@@ -71,7 +71,7 @@ class Chunk(NamedTuple):
     group: Array  # number of the system
     tpot: Array
     price: Array
-    index: Array
+    point: Array  # its number
 
 
 def reduced(systems: int, chunk: Chunk, nearest: Nearest) -> Best:
