@@ -191,7 +191,10 @@ def test_expert_layers_are_found_however_a_family_writes_them(model, changes, mo
             {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["*.self_attn*"]},
             ("bf16", "nvfp4", "nvfp4"),
         ),
+        ({"quant_method": "gptq", "bits": 8}, ("int8", "int8", "int8")),
+        ({"quant_method": "fbgemm_fp8"}, ("fp8", "fp8", "fp8")),
         ({"quant_method": "bitsandbytes"}, ("bf16", "bf16", "bf16")),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ("int4", "int4", "int4")),
     ],
 )
 def test_formats_follow_the_quantization_of_the_checkpoint(model, quantization, formats):
@@ -251,6 +254,32 @@ def test_every_mistake_is_said_at_once(model):
         ),
         ({"hidden_size": 1e200, "vocab_size": 1e200}, "too large to be a model"),
         ({"text_config": None, "vocab_size": ...}, "vocab_size: missing"),
+        (
+            {"layer_types": ["full_attention"] * 16},
+            "layer_types: 16 of 32 layers are listed; list every layer",
+        ),
+        ({"attn_type_list": [1] * 31}, "attn_type_list: 31 of 32 layers are listed"),
+        (
+            {"linear_attn_config": {"kda_layers": [1, 2, 3], "full_attn_layers": [4]}},
+            "linear_attn_config: 3 kda_layers and 1 full_attn_layers of 32 layers; list every layer",
+        ),
+        (
+            {"num_local_experts": 8, "num_experts_per_tok": 2, "mlp_layer_types": ["sparse"] * 8},
+            "mlp_layer_types: 8 of 32 layers are listed",
+        ),
+        ({"num_hidden_layers": 32.5}, "num_hidden_layers: expected a whole number, got 32.5"),
+        ({"num_attention_heads": 31.5}, "num_attention_heads: expected a whole number"),
+        ({"num_key_value_heads": 64}, "num_key_value_heads: 32 query heads cannot share 64 key-value heads"),
+        ({"num_key_value_heads": 12}, "write a divisor of num_attention_heads"),
+        (
+            {"quantization_config": {"quant_method": "hqq"}},
+            "'hqq' is no way to store weights that is known here",
+        ),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 3}}, "'gptq of 3 bits' is no way to store"),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
+            "take quantization_config out and name the format with --precision",
+        ),
     ],
 )
 def test_a_malformed_field_gets_a_sentence(model, changes, sentence):
@@ -265,7 +294,7 @@ def test_a_malformed_field_gets_a_sentence(model, changes, sentence):
         ("{", "not valid JSON"),
         ("[1]", "expected the table"),
         ("[" * 100000, "not valid JSON"),
-        ("\ufeff{}", "JSON"),
+        ("\ufeff{", "not valid JSON"),
     ],
 )
 def test_a_file_that_is_no_config_is_the_users_mistake(tmp_path, text, sentence):
@@ -273,6 +302,12 @@ def test_a_file_that_is_no_config_is_the_users_mistake(tmp_path, text, sentence)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=sentence):
         read_config(path)
+
+
+def test_a_mark_of_the_encoding_before_a_config_is_no_mistake(tmp_path, model):
+    path = tmp_path / "x.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(LLAMA).encode())
+    assert fields(read_config(path)) == fields(model(LLAMA))
 
 
 def test_a_missing_file_is_the_users_mistake(tmp_path):

@@ -53,6 +53,13 @@ class Config:
             self.problems.append(f"{name}: {value!r} is below {least:g}")
         return max(number, least)
 
+    def whole(self, *names: str, default: float | None = None, least: float = 0.0) -> float:
+        """As `number`, of things that are counted."""
+        number, (name, value) = self.number(*names, default=default, least=least), self._first(names)
+        if not number.is_integer():
+            self.problems.append(f"{name}: expected a whole number, got {value!r:.40}")
+        return number
+
     def word(self, name: str) -> str:
         """A text; empty where there is none."""
         value = self._facts.get(name)

@@ -1,7 +1,7 @@
 """Feed-forward layers and routed experts of a Hugging Face config.json."""
 
 from clustermodel.catalog._hf_config import Config
-from clustermodel.catalog._hf_layers import WIDTH, Layers
+from clustermodel.catalog._hf_layers import WIDTH, Layers, each_layer
 
 _EXPERTS = ("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts")
 _TOP_K = ("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_top_k", "moe_k")
@@ -74,11 +74,10 @@ def _moe_layers(config: Config, layers: Layers) -> float:
     """Layers with routed experts: listed, every so many, or all after the first few."""
     if layers.blocks:
         return float(layers.blocks.count("moe"))
-    if kinds := config.rows("mlp_layer_types"):
+    if kinds := each_layer(config, "mlp_layer_types", layers.total):
         return float(kinds.count("sparse"))
-    schedule = config.rows("moe_layer_freq") if config.has_list("moe_layer_freq") else []
-    if schedule:
-        return float(sum(1 for each in schedule[: int(layers.total)] if each))
+    if config.has_list("moe_layer_freq") and (schedule := each_layer(config, "moe_layer_freq", layers.total)):
+        return float(sum(1 for each in schedule if each))
     if listed := config.rows("moe_layers"):
         return float(len(listed))
     every = config.number("interleave_moe_layer_step", "decoder_sparse_step", "moe_layer_freq", default=1.0)

@@ -8,6 +8,14 @@ from clustermodel.catalog._kinds import TENSORS
 _WIDE = {"float16": "fp16", "half": "fp16"}
 _WIDE_EXCEPT_EXPERTS = ("deepseek", "kimi", "glm", "qwen3_5", "minimax", "gpt_oss")
 """Families whose published 4-bit checkpoints keep everything but the routed experts in 16 bits."""
+_ROUNDED = ("awq", "gptq", "auto-round")
+_INTEGERS = {f"{method} of {bits} bits": f"int{bits}" for method in _ROUNDED for bits in (4, 8)}
+_COMPRESSED = {
+    "int of 4 bits": "int4",
+    "int of 8 bits": "int8",
+    "float of 8 bits": "fp8",
+    "float of 4 bits": "nvfp4",
+}
 
 
 def native_formats(config: Config) -> dict[str, str]:
@@ -28,30 +36,39 @@ def native_formats(config: Config) -> dict[str, str]:
 
 def _quantized(part: Config) -> tuple[str, list[str]]:
     """The narrow format of a quantized checkpoint and the patterns of what it leaves wide."""
-    method = part.word("quant_method").lower()
+    method, algorithm = part.word("quant_method").lower(), part.word("quant_algo").lower()
     ignored = [*map(str, part.rows("ignore")), *map(str, part.rows("modules_to_not_convert"))]
-    if method in ("fp8", "mxfp4"):
-        return method, ignored if method == "fp8" else []
-    if method in ("awq", "gptq"):
-        return "int4", []
-    algorithm = part.word("quant_algo").lower()
-    if "nvfp4" in algorithm or "fp8" in algorithm:
-        return "nvfp4" if "nvfp4" in algorithm else "fp8", ignored
+    if method == "mxfp4":
+        return method, []
+    if method in _ROUNDED:
+        return _known(part, f"{method} of {part.number('bits', default=4.0):g} bits", _INTEGERS), []
+    if method == "bitsandbytes":
+        return _bitsandbytes(part), []
     if method == "compressed-tensors":
-        return _compressed_tensors(part), ignored
-    return "", []
+        return _known(part, _compressed_tensors(part), _COMPRESSED), ignored
+    narrow = next((name for name in ("nvfp4", "fp8") if name in (algorithm or method)), "")
+    return narrow or _known(part, method or algorithm, {"": ""}), ignored
+
+
+def _known(part: Config, stored: str, formats: Mapping[str, str]) -> str:
+    """The format that `stored` stands for, or a problem: read as wide weights they would be too many bytes."""
+    if stored not in formats:
+        part.problems.append(
+            f"quantization_config: {stored!r:.60} is no way to store weights that is known here; "
+            "take quantization_config out and name the format with --precision"
+        )
+    return formats.get(stored, "")
 
 
 def _compressed_tensors(part: Config) -> str:
     weights = part.part("config_groups").part("group_0").part("weights")
-    bits, kind = weights.number("num_bits", default=0.0), weights.word("type")
-    formats: Mapping[tuple[float, str], str] = {
-        (4.0, "int"): "int4",
-        (8.0, "int"): "int8",
-        (8.0, "float"): "fp8",
-        (4.0, "float"): "nvfp4",
-    }
-    return formats.get((bits, kind), "")
+    return f"{weights.word('type')} of {weights.number('num_bits', default=0.0):g} bits"
+
+
+def _bitsandbytes(part: Config) -> str:
+    """Rounded when it is loaded, to what the config says; else as wide as before."""
+    flags = {"int4": "load_in_4bit", "int8": "load_in_8bit"}
+    return next((name for name, flag in flags.items() if part.flag(flag, f"_{flag}")), "")
 
 
 def four_bit_formats(config: Config) -> dict[str, str]:

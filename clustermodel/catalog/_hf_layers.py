@@ -43,7 +43,7 @@ class Layers:
 def read_layers(config: Config) -> Layers:
     """Count the layers of each kind; every one sees the whole context unless the config says otherwise."""
     blocks = _blocks(config)
-    total = float(len(blocks)) if blocks else config.number(*LAYERS, least=1.0)
+    total = float(len(blocks)) if blocks else config.whole(*LAYERS, least=1.0)
     kinds = Counter(blocks) or _named(config, total)
     for kind in kinds.keys() - {*_FULL, *_SLIDING, *_LINEAR, *_OTHER}:
         config.problems.append(f"layer_types: {kind!r:.40} is no kind of layer that can be counted")
@@ -63,19 +63,36 @@ def _blocks(config: Config) -> tuple[str, ...]:
 
 def _named(config: Config, total: float) -> Counter[str]:
     """Kinds of layer that the config lists one by one."""
-    if listed := config.rows("layer_types"):
-        return Counter(str(kind) for kind in listed[: int(total)])
+    if listed := each_layer(config, "layer_types", total):
+        return Counter(map(str, listed))
     linear = config.part("linear_attn_config")
     if recurrent := linear.rows("kda_layers"):
-        return Counter(kda=len(recurrent), attention=len(linear.rows("full_attn_layers")))
+        return Counter(_listed_by_number(config, recurrent, linear.rows("full_attn_layers"), total))
     for name, other in (
         ("attn_type_list", "linear_attention"),
         ("hybrid_layer_pattern", "sliding_attention"),
     ):
-        if flags := config.rows(name)[: int(total)]:
+        if flags := each_layer(config, name, total):
             full = 1 if other == "linear_attention" else 0
             return Counter("attention" if flag == full else other for flag in flags)
     return Counter()
+
+
+def _listed_by_number(config: Config, recurrent: list[Any], full: list[Any], total: float) -> dict[str, int]:
+    if len(recurrent) + len(full) < total:
+        config.problems.append(
+            f"linear_attn_config: {len(recurrent)} kda_layers and {len(full)} full_attn_layers "
+            f"of {total:g} layers; list every layer"
+        )
+    return {"kda": len(recurrent), "attention": len(full)}
+
+
+def each_layer(config: Config, name: str, total: float) -> list[Any]:
+    """A list with one item for each layer; more are of layers that predict further tokens."""
+    listed = config.rows(name)
+    if listed and len(listed) < total:
+        config.problems.append(f"{name}: {len(listed)} of {total:g} layers are listed; list every layer")
+    return listed[: int(total)]
 
 
 def _periodic(config: Config, total: float) -> Layers:
@@ -103,19 +120,19 @@ def _sliding(config: Config, total: float) -> float:
 
 def read_attention(config: Config, layers: Layers) -> tuple[dict[str, float], dict[str, Any]]:
     """Fields of attention, and what the `shape` word must hold besides."""
-    heads = config.number(*HEADS, least=1.0)
+    heads = config.whole(*HEADS, least=1.0)
     fields = {"heads": heads, "full_attn_layers": layers.full, "sliding_layers": layers.sliding}
     fields |= {"linear_layers": layers.linear, "sliding_window": layers.window}
     fields["q_lora_rank"] = config.number("q_lora_rank", default=0.0)
     latent = config.number("kv_lora_rank", default=0.0) > 0
     fields |= _latent(config, heads) if latent else _grouped(config, heads)
-    compressed = config.rows("compress_ratios")
+    compressed = each_layer(config, "compress_ratios", layers.total)
     fields["replicated_cache"] = float(latent or bool(compressed))
     shape: dict[str, Any] = {}
     if config.flag("attn_output_gate", "attention_output_gate", default=_is(config, _GATED_FAMILIES)):
         shape["gated"] = True
     if compressed:
-        shape |= _compression(config, compressed[: int(layers.total)])
+        shape |= _compression(config, compressed)
     for group, facts in (("sliding", _own_sliding(config)), ("full", _own_full(config))):
         if differing := {name: value for name, value in facts.items() if value != fields.get(name, 0.0)}:
             shape[group] = differing
@@ -143,8 +160,14 @@ def _grouped(config: Config, heads: float) -> dict[str, float]:
     even = config.number(*WIDTH, least=1.0) / heads
     shared = 1.0 if config.flag("multi_query") and not config.has("num_kv_heads") else heads
     dim = config.number("head_dim", "kv_channels", default=even)
+    kv_heads = config.whole("num_key_value_heads", "num_kv_heads", default=shared, least=1.0)
+    if heads % kv_heads:
+        config.problems.append(
+            f"num_key_value_heads: {heads:g} query heads cannot share {kv_heads:g} key-value heads evenly; "
+            "write a divisor of num_attention_heads"
+        )
     return {
-        "kv_heads": config.number("num_key_value_heads", "num_kv_heads", default=shared, least=1.0),
+        "kv_heads": kv_heads,
         "head_dim": dim,
         "v_head_dim": config.number("v_head_dim", default=dim),
         "qk_rope_dim": config.number("qk_rope_head_dim", default=0.0),
