@@ -323,6 +323,19 @@ def test_any_override_text_is_understood_or_refused_with_a_sentence(text):
     assert said == "" or said.startswith("--set")
 
 
+def test_a_source_that_is_not_listed_is_told_where_to_go_and_guessed_at_only_when_it_is_close(tmp_path):
+    write(tmp_path, "accelerators/x.toml", ACCELERATOR.replace('source = "mine"', 'source = "hf-config"'))
+    (close,) = {each.split(": ", 2)[2] for each in check(tmp_path)}
+    assert close.startswith("source 'hf-config' is not in sources.toml; did you mean hf-configs?; add it")
+    write(tmp_path, "accelerators/x.toml", ACCELERATOR)
+    (far,) = {each.split(": ", 2)[2] for each in check(tmp_path)}
+    assert far == (
+        "source 'mine' is not in sources.toml; add it to CONFIGS/sources.toml, or write source = 'user'"
+    )
+    write(tmp_path, "accelerators/x.toml", ACCELERATOR.replace('"mine"', '"user"'))
+    assert check(tmp_path) == []
+
+
 # ---- quotes
 
 
@@ -344,6 +357,55 @@ def test_of_many_quotes_of_a_day_the_median_is_taken():
     offers = [1.87, 2.0, 2.5, 2.69, 2.99, 3.44, 3.67, 3.78, 3.93, 4.1, 6.15]  # eleven clouds, 2026-03
     quote = price_quote(load_catalog(), "H100-SXM5-80GB", "on_demand", "2026-04")
     np.testing.assert_allclose(quote.si * 3600, np.median(offers))
+
+
+def test_one_newer_guess_does_not_displace_the_published_prices_of_the_same_market():
+    """A note of 2026-05 that three sources disagree made an H100 dearer than an H200."""
+    found = price_quote(load_catalog(), "h100-sxm", "on_demand", "2026-12")
+    assert found.number.confidence == "published"
+    np.testing.assert_allclose(found.si * 3600, 3.44)
+    np.testing.assert_allclose(np.multiply(found.range_si, 3600), (1.87, 6.15))
+    assert "median of 11 quotes" in found.number.note
+
+
+def quoted(*rows):
+    head = 'accelerator = "aiu-base"\n'
+    row = """[[quotes]]
+item = "{}"
+basis = "on_demand"
+date = "{}"
+value = {{ value = "{} USD/h", source = "mine", confidence = "{}", low = "0 USD/h", high = "99 USD/h" }}
+"""
+    return head + "".join(row.format(*each) for each in rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "usd_per_hour"),
+    [
+        ([("a", "2026-03", 2, "published"), ("b", "2026-06", 9, "estimate")], 2),
+        (
+            [("a", "2026-02", 2, "published"), ("b", "2026-06", 9, "estimate")],
+            9,
+        ),  # four months: another market
+        ([("a", "2026-05", 2, "published"), ("b", "2026-05", 9, "measured")], 9),  # what was paid, not asked
+        ([("a", "2026-04", 2, "published"), ("a", "2026-06", 9, "published")], 9),  # the seller's new price
+        (
+            [
+                ("a", "2025-12", 1, "published"),
+                ("b", "2026-02", 3, "published"),
+                ("c", "2026-02", 2, "published"),
+            ],
+            2,
+        ),
+    ],
+)
+def test_a_price_is_the_median_of_the_most_trustworthy_quotes_of_the_newest_market(
+    tmp_path, rows, usd_per_hour
+):
+    write(tmp_path, "sources.toml", SOURCES)
+    write(tmp_path, "prices/made-up.toml", quoted(*rows))
+    found = price_quote(load_catalog([tmp_path]), "aiu-base", "on_demand", "2026-12")
+    np.testing.assert_allclose(found.si * 3600, usd_per_hour)
 
 
 def test_a_missing_basis_or_date_says_which_there_are():

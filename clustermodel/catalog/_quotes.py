@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clustermodel.catalog import _read
@@ -13,6 +13,10 @@ from clustermodel.units import split
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _FIELDS = ("item", "basis", "date", "value")
+_SAME_MARKET = 3
+"""Months before the newest quote in which others tell of the same market."""
+_BY_TRUST = ("measured", "published", "derived", "estimate", "assumption")
+"""Confidences of a price, the best first: what somebody paid, what a seller asks, what others make of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +54,11 @@ def quotes(catalog: Catalog, accelerator: str | None = None) -> list[Quote]:
 
 
 def price_quote(catalog: Catalog, accelerator: str, basis: str, on_or_before: str) -> Quote:
-    """The latest quote of an accelerator on a basis up to a date: YYYY, YYYY-MM or YYYY-MM-DD, inclusive.
+    """What an accelerator costs on a basis at a date: YYYY, YYYY-MM or YYYY-MM-DD, inclusive.
 
-    Of several quotes of the same date, that of the median price: the middle one, or the lower of the two.
+    Of the quotes up to that date those within three months of the newest count; of these only the most
+    trustworthy kind (paid, then published, then derived or guessed), and of an item quoted more than once only
+    the last. The price is their median, the middle one or the lower of the two, with the range of all of them.
     """
     if not _DATE.fullmatch(on_or_before):
         raise ConfigError(f"--price-date {on_or_before!r}: write a date such as 2026-07 or 2026-07-15")
@@ -69,8 +75,42 @@ def price_quote(catalog: Catalog, accelerator: str, basis: str, on_or_before: st
             f"no {basis} price of {slug} is known on or before {on_or_before}; "
             f"the first is of {on_basis[0].date}"
         )
-    latest = sorted((q for q in in_time if q.date == in_time[-1].date), key=lambda quote: quote.si)
-    return latest[(len(latest) - 1) // 2]
+    return _median(_that_count(in_time))
+
+
+def _that_count(in_time: Sequence[Quote]) -> list[Quote]:
+    """The quotes of the newest market and the best kind, each item once; `in_time` goes from old to new."""
+    since = _month(in_time[-1].date) - _SAME_MARKET
+    recent = [quote for quote in in_time if _month(quote.date) >= since]
+    best = min(recent, key=_distrust)
+    return list({quote.item: quote for quote in recent if _distrust(quote) == _distrust(best)}.values())
+
+
+def _distrust(quote: Quote) -> int:
+    return _BY_TRUST.index(quote.number.confidence)
+
+
+def _month(date: str) -> int:
+    """Months since the year 0; a year alone is its first month."""
+    year, _, rest = date.partition("-")
+    return 12 * int(year) + int(rest[:2] or 1)
+
+
+def _median(found: Sequence[Quote]) -> Quote:
+    """The quote in the middle, its range that of all."""
+    ordered = sorted(found, key=lambda quote: quote.si)
+    middle = ordered[(len(ordered) - 1) // 2]
+    if len(ordered) == 1:
+        return middle
+    lowest = min(ordered, key=lambda quote: quote.range_si[0]).number
+    highest = max(ordered, key=lambda quote: quote.range_si[1]).number
+    number = dataclasses.replace(
+        middle.number,
+        low=lowest.value if lowest.low is None else lowest.low,
+        high=highest.value if highest.high is None else highest.high,
+        note="; ".join(filter(None, (middle.number.note, f"the median of {len(ordered)} quotes"))),
+    )
+    return dataclasses.replace(middle, number=number)
 
 
 def _quotes_in(catalog: Catalog, path: Any) -> Iterator[Quote]:

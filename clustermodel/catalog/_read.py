@@ -11,15 +11,17 @@ import equinox as eqx
 from clustermodel import specs
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._kinds import Kind, bad_words
-from clustermodel.catalog._provenance import Bounds, Written, mistakes, read_written
+from clustermodel.catalog._provenance import USER, Bounds, Written, mistakes, read_written
 
 Table = Mapping[str, Any]
+_SLIP = 0.7
+"""How close a source must be to a known one to be taken for it: there are hundreds, and most keys are short."""
 
 
 def read_text(path: Path) -> str:
     """The text of a file; a `ConfigError` says why it can't be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its encoding
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -84,7 +86,10 @@ def number_problems(row: Any, unit: str, bounds: Bounds, sources: Table | None) 
     yield from mistakes(row, unit, bounds)
     source = row.get("source") if isinstance(row, dict) else None
     if sources is not None and isinstance(source, str) and source not in sources:
-        yield f"source {source!r} is not in sources.toml{did_you_mean(source, sources)}"
+        yield (
+            f"source {source!r} is not in sources.toml{did_you_mean(source, sources, _SLIP)}; "
+            f"add it to CONFIGS/sources.toml, or write source = {USER!r}"
+        )
 
 
 def _table_problems(
