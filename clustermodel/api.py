@@ -9,7 +9,8 @@ cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", max_tpot_ms=50)[
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -18,13 +19,15 @@ from clustermodel import chain
 from clustermodel.bench.device import bench_device as device_answer
 from clustermodel.bench.model import bench_model as model_answer
 from clustermodel.bench.serve import bench_serve as serve_answer
-from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog
+from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog, several
 from clustermodel.chain import Question
 from clustermodel.report.rows import flat
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Name = str | os.PathLike[str] | Entry[Any]
+"""Something of the catalogue: by name, by a file where one can stand for it, or the entry itself."""
 _LISTS = ("points", "measurements", "cases")  # rows of an answer, where it has several
 
 
@@ -40,9 +43,9 @@ class Answer(dict[str, Any]):
 
 
 def cost_per_token(
-    system: str | Entry[Any],
-    model: str | Entry[Any],
-    workload: str | Entry[Any] = "chat-1k",
+    system: Name,
+    model: Name,
+    workload: Name = "chat-1k",
     *,
     catalog: Catalog | None = None,
     allow_float32: bool = False,
@@ -56,28 +59,28 @@ def cost_per_token(
     """
     _require_float64(allow_float32)
     question = _question(system=system, model=model, workload=workload, **options)
-    return Answer(chain.cost(catalog or load_catalog(), question))
+    return Answer(chain.cost(_catalog(catalog), question))
 
 
 def compare(
-    systems: Sequence[str | Entry[Any]],
-    model: str | Entry[Any],
-    workload: str | Entry[Any] = "chat-1k",
-    apis: Sequence[str] = (),
+    systems: Name | Iterable[Name],
+    model: Name,
+    workload: Name = "chat-1k",
+    apis: str | Iterable[str] = (),
     **options: Any,
 ) -> Answer:
     """The same question put to several systems, cheapest first; options as in `cost_per_token`.
 
-    `apis` puts list prices beside them, `["all"]` those of the model, with the volume from which a system pays.
+    `apis` puts list prices beside them, `"all"` those of the model, with the volume from which a system pays.
     """
-    answer = functools.partial(chain.compare_sources, apis=apis)
+    answer = functools.partial(chain.compare_sources, apis=several(apis, "apis"))
     return _of_several(answer, systems, model=model, workload=workload, **options)
 
 
 def frontier(
-    systems: Sequence[str | Entry[Any]],
-    model: str | Entry[Any],
-    workload: str | Entry[Any] = "chat-1k",
+    systems: Name | Iterable[Name],
+    model: Name,
+    workload: Name = "chat-1k",
     **options: Any,
 ) -> Answer:
     """Price and throughput at every speed a user can have, per system; options as in `cost_per_token`."""
@@ -89,7 +92,7 @@ def bench_device(*, catalog: Catalog | None = None, **options: Any) -> Answer:
 
     `calibration_out` writes the coefficients that follow, which `calibration` of every question takes.
     """
-    return Answer(device_answer(catalog or load_catalog(), **options))
+    return Answer(device_answer(_catalog(catalog), **options))
 
 
 def bench_serve(*, catalog: Catalog | None = None, **options: Any) -> Answer:
@@ -97,26 +100,33 @@ def bench_serve(*, catalog: Catalog | None = None, **options: Any) -> Answer:
 
     Options of `clustermodel bench serve`; `measured` is an answer of `bench_device`, so that it is not measured again.
     """
-    return Answer(serve_answer(catalog or load_catalog(), **options))
+    return Answer(serve_answer(_catalog(catalog), **options))
 
 
 def bench_model(*, catalog: Catalog | None = None, **options: Any) -> Answer:
     """Evaluations of the whole chain per second on this machine; options of `clustermodel bench model`."""
-    return Answer(model_answer(catalog or load_catalog(), **options))
+    return Answer(model_answer(_catalog(catalog), **options))
 
 
 def _of_several(
     answer: Callable[[Catalog, Question, Sequence[str | Entry[Any]]], dict[str, Any]],
-    systems: Sequence[str | Entry[Any]],
+    systems: Name | Iterable[Name],
     *,
     catalog: Catalog | None = None,
     allow_float32: bool = False,
     **options: Any,
 ) -> Answer:
     _require_float64(allow_float32)
-    if not systems:
+    named = several(systems, "systems")
+    if not named:
         raise ConfigError("systems is empty; name at least one")
-    return Answer(answer(catalog or load_catalog(), _question(system=systems[0], **options), systems))
+    return Answer(answer(_catalog(catalog), _question(system=named[0], **options), named))
+
+
+def _catalog(given: Catalog | None) -> Catalog:
+    if given is not None and not isinstance(given, Catalog):
+        raise ConfigError(f"catalog: expected what load_catalog gives, got {given!r:.60}")
+    return given or load_catalog()
 
 
 def _question(**options: Any) -> Question:
@@ -124,7 +134,7 @@ def _question(**options: Any) -> Question:
     for name in options:
         if name not in known:
             raise ConfigError(f"no option {name!r}{did_you_mean(name, known)}")
-    return Question(**options)
+    return Question.of(**options)
 
 
 def _require_float64(allow_float32: bool) -> None:

@@ -136,6 +136,19 @@ def test_the_suffix_of_the_file_chooses_the_form_and_stdout_stays_empty(tmp_path
         assert result.stderr == f"wrote {tmp_path / name}\n"
 
 
+def test_a_suffix_in_capitals_is_the_same_suffix(tmp_path):
+    assert ask(lambda _: ANSWER, "--out", tmp_path / "a.JSON").exit_code == 0
+    assert json.loads((tmp_path / "a.JSON").read_text())["power_w"] == 612.5
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.xlsx", "a.jsn"])
+def test_a_suffix_of_no_form_is_refused_before_anything_is_computed_unless_a_form_is_named(tmp_path, name):
+    refused = ask(failing(AssertionError("computed")), "--out", tmp_path / name)
+    assert refused.exit_code == 2
+    assert "is no form of this answer; name it .json, .csv, .txt, or choose with --format" in refused.stderr
+    assert ask(lambda _: ANSWER, "--out", tmp_path / name, "--format", "csv").exit_code == 0
+
+
 def test_format_wins_over_the_suffix_and_quiet_says_nothing(tmp_path):
     result = ask(lambda _: ANSWER, "--out", tmp_path / "a.csv", "--format", "json", "--quiet")
     assert json.loads((tmp_path / "a.csv").read_text())["power_w"] == 612.5

@@ -90,6 +90,38 @@ def test_an_override_changes_the_answer_and_says_who_set_it():
     assert "user" in {source["key"] for source in dear["sources"]}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("cost", "--system", "hgx-h200"),
+        ("power", "--system", "hgx-h200"),
+        ("compare", "--systems", "hgx-h200"),
+        ("frontier", "--systems", "hgx-h200"),
+    ],
+)
+@pytest.mark.parametrize("target", ["system/hgx-b200.price=1 USD", "contract.value=1 USD"])
+def test_a_number_that_nothing_was_computed_from_is_refused(command, target):
+    result = invoke(*command, *LLAMA, "--concurrency", 16, "--tp", 2, "--set", target)
+    assert result.exit_code == 2
+    unused = target.rpartition(".")[0]
+    assert f"--set {target}: this question uses no {unused}, so nothing would change" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_number_of_one_system_in_a_comparison_is_used():
+    found = answer(
+        "compare",
+        "--systems",
+        "hgx-h200,hgx-b200",
+        *LLAMA,
+        "--concurrency",
+        16,
+        "--set",
+        "system/hgx-b200.price=1 USD",
+    )
+    assert found["points"][0]["system"] == "hgx-b200"
+
+
 def test_own_entries_come_before_the_shipped_ones(tmp_path):
     folder = tmp_path / "sites"
     folder.mkdir()

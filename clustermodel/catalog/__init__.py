@@ -6,6 +6,7 @@ from clustermodel.catalog._catalog import Catalog as Catalog
 from clustermodel.catalog._catalog import Entry as Entry
 from clustermodel.catalog._catalog import load as load
 from clustermodel.catalog._catalog import load_catalog as load_catalog
+from clustermodel.catalog._catalog import several as several
 from clustermodel.catalog._check import check as check
 from clustermodel.catalog._errors import ConfigError as ConfigError
 from clustermodel.catalog._errors import InfeasibleError as InfeasibleError

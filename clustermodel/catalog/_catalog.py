@@ -1,6 +1,7 @@
 """Find entries by name in one or more configs folders, and keep where every number came from."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -200,9 +201,19 @@ class Catalog:
 
     def _overridden(self, kind: Kind, slug: str, table: dict[str, Any]) -> dict[str, Any]:
         for override in self.overrides:
-            if override.kind is kind and (not override.name or self.slug(kind.folder, override.name) == slug):
+            if self._meets(override, kind.folder, slug):
                 table = replaced(override, table)
         return table
+
+    def _meets(self, override: Override, folder: str, slug: str) -> bool:
+        of_kind = override.kind.folder == folder
+        return of_kind and (not override.name or self.slug(folder, override.name) == slug)
+
+    @property
+    def unused(self) -> list[Override]:
+        """The overrides of entries that nobody has asked this catalogue for."""
+        read = [where for _, where in self._own]
+        return [each for each in self.overrides if not any(self._meets(each, *where) for where in read)]
 
 
 def names_in(path: Path) -> list[str]:
@@ -229,19 +240,37 @@ def _per_accelerator(tier: specs.MemoryTier, count: float) -> specs.MemoryTier:
     return eqx.tree_at(lambda t: (t.capacity, t.bandwidth), tier, tuple(map(jnp.asarray, shared)))
 
 
-def load_catalog(folders: Iterable[Path | str] = (), overrides: Iterable[str] = ()) -> Catalog:
-    """The shipped catalogue, with the user's own folders before it and `--set` texts applied."""
-    own = tuple(Path(folder) for folder in folders)
+def several(given: Any, what: str) -> list[Any]:
+    """The things in a list, a set, a column or whatever else holds them; one name, path or entry is a list of one."""
+    if isinstance(given, str | os.PathLike | Entry):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"{what}: expected a list, got {given!r:.60}")
+    return list(given)
+
+
+def load_catalog(
+    folders: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    overrides: str | Iterable[str] = (),
+) -> Catalog:
+    """The shipped catalogue, with the user's own folder or folders before it and `--set` texts applied."""
+    own = tuple(Path(folder) for folder in several(folders, "folders"))
     for folder in own:
         if not folder.is_dir():
             raise ConfigError(f"--configs {folder}: no such folder; check the path")
-    catalog = Catalog((*own, CONFIGS), tuple(parse_override(text) for text in overrides))
+    catalog = Catalog(
+        (*own, CONFIGS), tuple(parse_override(text) for text in several(overrides, "overrides"))
+    )
     for override in catalog.overrides:
         if override.name:
             catalog.slug(override.kind.folder, override.name)
     return catalog
 
 
-def load(name: str, folders: Iterable[Path | str] = (), overrides: Iterable[str] = ()) -> Entry[Any]:
+def load(
+    name: str,
+    folders: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    overrides: str | Iterable[str] = (),
+) -> Entry[Any]:
     """One entry of the shipped catalogue or the user's folders: `load("systems/hgx-h200")`."""
     return load_catalog(folders, overrides).find(name)

@@ -26,9 +26,13 @@ class Override:
     field: str
     value: str
 
+    @property
+    def target(self) -> str:
+        """What it changes, as people write it: `accelerator/h200-sxm`, or `accelerator` for those in use."""
+        return f"{self.kind.name}/{self.name}" if self.name else self.kind.name
+
     def __str__(self) -> str:
-        target = f"{self.kind.name}/{self.name}" if self.name else self.kind.name
-        return f"--set {target}.{self.field}={self.value}"
+        return f"--set {self.target}.{self.field}={self.value}"
 
 
 def parse_override(text: str) -> Override:

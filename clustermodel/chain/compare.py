@@ -1,6 +1,5 @@
 """`compare` and `frontier`: the same question put to several systems, and to several speeds."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from clustermodel import __version__
 from clustermodel.assembly.layouts import candidates
-from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.catalog import Catalog, ConfigError, InfeasibleError
 from clustermodel.chain import pools
 from clustermodel.chain.cost import SCHEMA, cost
 from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
@@ -20,39 +19,38 @@ from clustermodel.chain.watts import WATTS_PER_MW, planned_power
 from clustermodel.units import MILLION
 
 
-def compare(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
+def compare(catalog: Catalog, question: Question, systems: Sequence[Any]) -> dict[str, Any]:
     """Cost answers of several systems, cheapest first; systems without an answer last, with the reason.
 
     Raises:
         ConfigError: a name or option is wrong, or a system has no price on the asked basis.
         InfeasibleError: no system has an answer.
     """
-    _same_basis(catalog, question, systems)
+    asked = _of_each(catalog, question, systems)
     answers, reasons = [], []
-    for name in systems:
-        asked = dataclasses.replace(question, system=name)
+    for each in asked:
         try:
-            answers.append(cost(catalog, asked))
+            answers.append(cost(catalog, each))
         except InfeasibleError as error:
-            reasons.append({"system": find(catalog, "systems", name).slug, "reason": str(error)})
+            reasons.append({"system": find(catalog, "systems", each.system).slug, "reason": str(error)})
     if not answers:
         raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
     answers.sort(key=lambda each: each["usd_per_mtok_total"] or np.inf)
-    return _object("compare", question, systems) | {"points": [*answers, *reasons]}
+    return _object("compare", asked) | {"points": [*answers, *reasons]}
 
 
-def _object(kind: str, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
-    asked = {**asked_fields(question), "systems": [named(each) for each in systems]}
-    return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": asked}
+def _object(kind: str, asked: Sequence[Question]) -> dict[str, Any]:
+    inputs = {**asked_fields(asked[0]), "systems": [named(each.system) for each in asked]}
+    return {"kind": kind, "schema": SCHEMA, "version": __version__, "inputs": inputs}
 
 
-def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> None:
-    """Refuse a comparison unless every system has a price on the question's basis."""
-    lacking = []
-    for name in systems:
-        entry = find(catalog, "systems", name)
+def _of_each(catalog: Catalog, question: Question, systems: Sequence[Any]) -> list[Question]:
+    """The question put to each system; refused unless every system has a price on its basis."""
+    asked, lacking = [question.put_to(each) for each in systems], []
+    for each in asked:
+        entry = find(catalog, "systems", each.system)
         try:
-            price(catalog, entry, question)
+            price(catalog, entry, each)
         except ConfigError:
             lacking.append(entry.slug)
     if lacking:
@@ -60,9 +58,10 @@ def _same_basis(catalog: Catalog, question: Question, systems: Sequence[str | En
             f"--cost-basis {question.cost_basis}: no such price for {', '.join(lacking)}; "
             "a comparison uses one basis for all: leave them out, or use bottom_up"
         )
+    return asked
 
 
-def frontier(catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]]) -> dict[str, Any]:
+def frontier(catalog: Catalog, question: Question, systems: Sequence[Any]) -> dict[str, Any]:
     """What each system charges and yields at every speed a user can have: its non-dominated points.
 
     A point is kept if no other point of the system is both faster for the user and cheaper per token.
@@ -72,17 +71,17 @@ def frontier(catalog: Catalog, question: Question, systems: Sequence[str | Entry
             f"--allocation {question.allocation}: a frontier shows the price of all tokens together, which this "
             "allocation leaves open; leave it out, or ask `cost` or `compare`"
         )
-    _same_basis(catalog, question, systems)
+    asked = _of_each(catalog, question, systems)
     curve = pools.curve if question.disaggregated else _curve
     points, reasons = [], []
-    for name in systems:
+    for each in asked:
         try:
-            points += curve(catalog, dataclasses.replace(question, system=name))
+            points += curve(catalog, each)
         except InfeasibleError as error:
-            reasons.append({"system": find(catalog, "systems", name).slug, "reason": str(error)})
+            reasons.append({"system": find(catalog, "systems", each.system).slug, "reason": str(error)})
     if not points:
         raise InfeasibleError("\n".join(f"{each['system']}: {each['reason']}" for each in reasons))
-    return _object("frontier", question, systems) | {"points": [*points, *reasons]}
+    return _object("frontier", asked) | {"points": [*points, *reasons]}
 
 
 def _curve(catalog: Catalog, question: Question) -> list[dict[str, Any]]:

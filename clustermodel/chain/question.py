@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from clustermodel.catalog import ConfigError, Entry
+from clustermodel.chain.typed import typed
 from clustermodel.economics.allocation import ALLOCATIONS, SINGLE_CLASS
 from clustermodel.specs import Engine, Model, Site, System, Workload
 
@@ -65,6 +66,15 @@ class Question:
     site: str | Entry[Site] = "us-average"
     utilisation: float | None = None
 
+    @classmethod
+    def of(cls, **given: Any) -> "Question":
+        """The question of values as people give them; a `ConfigError` says which are of a wrong kind."""
+        return cls(**typed(cls, given, option))
+
+    def put_to(self, system: Any) -> "Question":
+        """The same question about another system."""
+        return dataclasses.replace(self, **typed(Question, {"system": system}, option))
+
     @property
     def fixed_axes(self) -> dict[str, int]:
         """The layout axes that the question names."""
@@ -94,6 +104,9 @@ def check(question: Question) -> None:
         problems.append("--concurrency and --rate exclude each other; give the one you know")
     if question.percentile is not None and question.rate is None:
         problems.append("--percentile needs --rate: a closed loop has means only")
+    if question.price_date is not None and question.cost_basis == "bottom_up":
+        dated = ", ".join(BASES[1:])
+        problems.append(f"--price-date needs dated prices: leave it out, or write a --cost-basis of {dated}")
     if problems:
         raise ConfigError("\n".join(problems))
 

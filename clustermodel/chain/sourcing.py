@@ -1,5 +1,6 @@
 """Buy, rent or call: list prices of APIs beside systems of one's own, and the tokens a month that decide."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from clustermodel.catalog import Catalog, ConfigError, Entry, price_quote
 from clustermodel.chain.compare import compare
-from clustermodel.chain.question import Question
+from clustermodel.chain.question import BASES, Question
 from clustermodel.chain.setup import model_entry
 from clustermodel.economics.sourcing import Capacity, break_even_rate
 from clustermodel.economics.tokens import TokenRates, revenue
@@ -26,7 +27,7 @@ Point = Mapping[str, Any]
 
 
 def compare_sources(
-    catalog: Catalog, question: Question, systems: Sequence[str | Entry[Any]], apis: Sequence[str] = ()
+    catalog: Catalog, question: Question, systems: Sequence[Any], apis: Sequence[str] = ()
 ) -> dict[str, Any]:
     """`compare` with APIs among its points, cheapest first, and the volume from which each system pays.
 
@@ -38,9 +39,9 @@ def compare_sources(
         ConfigError: as for `compare`; or an API is unknown, or none of the model's is.
         InfeasibleError: no system has an answer.
     """
-    comparison = compare(catalog, question, systems)
     if not apis:
-        return comparison
+        return compare(catalog, question, systems)
+    comparison = _of_systems(catalog, question, systems)
     offers = _offers(catalog, question, apis)
     answered = [point for point in comparison["points"] if "reason" not in point]
     unanswered = [point for point in comparison["points"] if "reason" in point]
@@ -48,6 +49,14 @@ def compare_sources(
     points = sorted([*answered, *rows], key=lambda point: point["usd_per_mtok_total"] or np.inf)
     break_even = [each for own in answered for each in _break_evens(catalog, question, own, rows)]
     return comparison | {"points": [*points, *unanswered], "break_even": break_even}
+
+
+def _of_systems(catalog: Catalog, question: Question, systems: Sequence[Any]) -> dict[str, Any]:
+    """`compare`; a date is that of the list prices and rents where the systems themselves have no dated prices."""
+    if question.cost_basis != BASES[0]:
+        return compare(catalog, question, systems)
+    comparison = compare(catalog, dataclasses.replace(question, price_date=None), systems)
+    return comparison | {"inputs": comparison["inputs"] | {"price_date": question.price_date}}
 
 
 def _offers(catalog: Catalog, question: Question, apis: Sequence[str]) -> list[Entry[TokenPrices]]:

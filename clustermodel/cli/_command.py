@@ -50,7 +50,19 @@ class Ask:
         """The options as a question to the chain; `fields` go first."""
         from clustermodel.chain import Question
 
-        return Question(**(self.options | fields))
+        return Question.of(**(self.options | fields))
+
+    def refuse_unused(self) -> None:
+        """Refuse numbers of the user's that an answer was computed without."""
+        from clustermodel.catalog import ConfigError
+
+        if unused := self.catalog.unused:
+            raise ConfigError(
+                "\n".join(
+                    f"{each}: this question uses no {each.target}, so nothing would change; leave it out"
+                    for each in unused
+                )
+            )
 
     def answer(self, kind: str, **fields: Any) -> Answer:
         """An answer that echoes the options; what the chain answers comes with its own echo."""

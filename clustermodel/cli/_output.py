@@ -28,6 +28,9 @@ WIDTH = 100
 DOCUMENTS = {"calibration": "toml"}
 """Details that are texts in a form of their own, by suffix."""
 
+_SUFFIXES = {"txt": "table"}
+"""Forms that files are named otherwise."""
+
 _LiteralConsole = functools.partial(Console, highlight=False, markup=False, emoji=False)
 """A console that prints text as it is, whatever rich would read into it."""
 
@@ -62,10 +65,13 @@ def destinations(
     the file, in the form of the suffix, and everything else to standard output. A detail of `DOCUMENTS` is a
     text that has one form only.
     """
-    suffix = path.suffix.removeprefix(".") if path else ""
-    by_suffix = suffix if suffix in forms else None
+    suffix = path.suffix.removeprefix(".").lower() if path else ""
+    form_of_suffix = _SUFFIXES.get(suffix, suffix)
+    by_suffix = form_of_suffix if form_of_suffix in forms else None
     if path is not None:
         refuse_unwritable(path, "--out")
+        if suffix and not by_suffix and (not form or detail) and detail not in DOCUMENTS:
+            raise typer.BadParameter(_unknown_suffix(path, forms), param_hint="--out")
     if not detail:
         return [Destination(form or by_suffix or forms[0], path)]
 
@@ -140,8 +146,14 @@ def _print(answer: Answer, console: Console) -> None:
     console.print(*tables.parts(answer), sep="\n")
 
 
+def _unknown_suffix(path: Path, forms: Sequence[str]) -> str:
+    known = [f".{suffix}" for suffix in (*forms, *_SUFFIXES) if _SUFFIXES.get(suffix, suffix) in forms]
+    suffixes = ", ".join(each for each in known if each != ".table")
+    return f"{path}: {path.suffix} is no form of this answer; name it {suffixes}, or choose with --format"
+
+
 def refuse_unwritable(path: Path, option: str) -> None:
-    """Refuse the file of an option that cannot be written, before anything is computed."""
+    """Refuse a file that cannot be written, before anything is computed for it."""
     folder = path.parent
     problem = None
     if path.is_dir():

@@ -12,4 +12,6 @@ def power(ask: Ask) -> Answer:
     """
     from clustermodel import chain
 
-    return chain.power(ask.catalog, ask.question())
+    answer = chain.power(ask.catalog, ask.question())
+    ask.refuse_unused()
+    return answer

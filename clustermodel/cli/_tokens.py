@@ -16,6 +16,7 @@ def cost(ask: Ask) -> Answer:
     from clustermodel import chain
 
     answer = chain.cost(ask.catalog, ask.question())
+    ask.refuse_unused()
     _remark_on_targets(ask)
     return answer
 
@@ -31,6 +32,7 @@ def compare(ask: Ask) -> Answer:
     systems = ask.options.pop("systems")
     apis = ask.options.pop("apis", [])
     answer = chain.compare_sources(ask.catalog, ask.question(system=systems[0]), systems, apis)
+    ask.refuse_unused()
     _remark_on_targets(ask)
     return answer
 
@@ -50,7 +52,9 @@ def frontier(ask: Ask) -> Answer:
     if not exhaustive and (axes or file or numbers):
         raise typer.BadParameter("axes, --points and --dtype are for a sweep; add --exhaustive")
     if not exhaustive:
-        return chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
+        answer = chain.frontier(ask.catalog, ask.question(system=systems[0]), systems)
+        ask.refuse_unused()
+        return answer
     from clustermodel.sweep import Axes, check_table, write_table
     from clustermodel.sweep import exhaustive as sweep
 
@@ -58,6 +62,7 @@ def frontier(ask: Ask) -> Answer:
         check_table(file)
         refuse_unwritable(file, "--points")
     answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes), **numbers)
+    ask.refuse_unused()
     ask.say(f"{answer['points_evaluated']:,} points, {answer['points_per_s']:,.0f} a second")
     if file:
         write_table(answer["points"], file)
