@@ -9,7 +9,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from typer.testing import CliRunner
 
+import clustermodel as cm
 from clustermodel.bench import device, driver, energy, layers, rates, serve
 from clustermodel.bench.decoder import Shape
 from clustermodel.bench.energy import BoardMeter, PackageMeter, measure
@@ -19,9 +21,10 @@ from clustermodel.bench.rates import Measured
 from clustermodel.bench.self_calibration import coefficients, peaks
 from clustermodel.bench.startup import Startup
 from clustermodel.calibration.effects import LINKS, Level, load_table, natural
-from clustermodel.catalog import load_catalog
+from clustermodel.catalog import ConfigError, load_catalog
 from clustermodel.chain import Question, cost
 from clustermodel.cli._output import Destination
+from clustermodel.cli.main import app
 
 CATALOG = load_catalog()
 START = Startup(layer=3e-6, moe_layer=0.0, iteration=4e-5, sequence=1e-8)
@@ -205,6 +208,68 @@ def test_a_question_answers_with_a_machines_own_calibration(calibration):
     assert own["tpot_ms"] >= own["bounds"]["tpot_ms"]
     assert own["tpot_ms"] != pytest.approx(shipped["tpot_ms"], rel=1e-3)
     assert not own["seen"]
+
+
+def test_a_calibration_that_cannot_be_written_is_refused_before_anything_is_measured(monkeypatch, tmp_path):
+    def measured(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(device, "idle_reading", measured)
+    monkeypatch.setattr(device, "run", measured)
+    for place in ("/proc/x.toml", str(tmp_path), tmp_path / "absent" / "x.toml"):
+        with pytest.raises(ConfigError, match="--calibration-out: "):
+            cm.bench_device(quick=True, calibration_out=place)
+    done = CliRunner().invoke(app, ["bench", "device", "--quick", "--calibration-out", "/proc/x.toml"])
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_a_calibration_is_written_to_and_read_from_a_path_given_as_text(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(device, "idle_reading", lambda *_: None)
+    monkeypatch.setattr(device, "run", lambda *_: bench)
+    monkeypatch.setattr(device, "find_meter", lambda: None)
+    place = str(tmp_path / "mine.toml")
+    cm.bench_device(quick=True, calibration_out=place)
+    sweep = serve.Sweep(batches=(1,), contexts=(8,), steps=2, repeats=1)
+    asked = {"model": "llama-3.1-8b", "scale": 64, "sweep": sweep, "measured": bench}
+    assert cm.bench_serve(**asked, calibration=place)["points"]
+    with pytest.raises(ConfigError, match=r"absent\.toml: no such file"):
+        cm.bench_serve(**asked, calibration="absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"steps": 0}, "--steps 0: write a whole number of at least 1"),
+        ({"steps": -1}, "--steps -1: write a whole number of at least 1"),
+        ({"page": -1}, "--page -1: write a whole number of at least 0"),
+        ({"scale": 0}, "--scale 0: write a whole number of at least 1"),
+        ({"group": 0}, "--group 0: write a whole number of at least 1"),
+        ({"group": -1}, "--group -1: write a whole number of at least 1"),
+        ({"contexts": 8, "steps": 8}, "--contexts must be longer than the 8 steps that are decoded"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_anything_is_measured(changes, sentence, monkeypatch):
+    def measured(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(serve, "run", measured)
+    options = [text for name, value in changes.items() for text in (f"--{name}", str(value))]
+    done = CliRunner().invoke(app, ["bench", "serve", *options])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+def test_options_of_serving_that_do_not_exist_or_are_empty_are_told():
+    with pytest.raises(ConfigError, match=r"no option 'stpes'; did you mean steps\?"):
+        cm.bench_serve(stpes=3)
+    with pytest.raises(ConfigError, match=r"--batches \(\): write a list of at least one"):
+        cm.bench_serve(batches=())
+
+
+@pytest.mark.parametrize("sizes", [[0], [-5], [1000, 0]])
+def test_batches_of_no_configurations_are_not_measured(sizes):
+    with pytest.raises(ConfigError, match=r"--sizes .*: write a whole number of at least 1"):
+        cm.bench_model(sizes=sizes)
 
 
 def test_serving_stands_beside_its_predictions_and_never_beats_the_bound(bench, calibration):

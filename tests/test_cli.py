@@ -22,8 +22,8 @@ from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.cli import _readers as read
 from clustermodel.cli._command import command
 from clustermodel.cli._options import Flag, Option
-from clustermodel.cli._output import write_whole
 from clustermodel.cli._program import Program
+from clustermodel.files import write_whole
 from clustermodel.report.figures import figure, percent, usd
 from clustermodel.report.rows import columns, flat, plain, rows
 
@@ -169,6 +169,12 @@ def test_an_unwritable_place_is_refused_before_anything_is_computed(tmp_path, pl
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_takes_no_files_is_found_out_before_anything_is_computed():
+    result = ask(failing(AssertionError("computed")), "--out", "/proc/a.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "/proc/a.json cannot be written" in result.stderr
 
 
 def test_writing_keeps_the_mode_of_a_file_and_follows_links(tmp_path):

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import threading
 import time
 import tomllib
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from clustermodel.catalog import ConfigError, load_catalog
+from clustermodel.cli._command import Ask
 from clustermodel.cli.main import app
 from clustermodel.explore.answer import changed
 from clustermodel.explore.state import SLIDERS, overrides, read_state, start_values
@@ -48,9 +50,9 @@ def catalog():
 def served(catalog):
     """The explorer on a free port until the end of the block."""
     from clustermodel.explore.app import application
-    from clustermodel.explore.serve import bound
+    from clustermodel.explore.serve import listener
 
-    listening = bound(0)
+    listening = listener(0)
     server = uvicorn.Server(uvicorn.Config(application(catalog), log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
@@ -239,7 +241,6 @@ def test_only_this_machine_is_served_under_its_own_name(address):
 
 
 def test_a_port_that_cannot_be_had_is_refused():
-    from clustermodel.explore.serve import bound
 
     with contextlib.closing(bound(0)) as taken:
         taken.listen()
@@ -308,6 +309,35 @@ def test_every_control_has_a_name_and_works_from_the_keyboard(page, address):
     for _ in range(len(SLIDERS) + 6):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+def test_the_address_is_said_once_it_answers_and_is_the_answer_when_it_stops(monkeypatch, tmp_path):
+    from clustermodel.explore import serve
+
+    def interrupted(server, sockets):
+        raise KeyboardInterrupt
+
+    said = []
+
+    def say(ask, text):
+        said.append(text)
+        if found := re.search(r"http://127.0.0.1:(\d+)/", text):
+            socket.create_connection(("127.0.0.1", int(found[1])), timeout=1).close()
+
+    monkeypatch.setattr(serve, "warm", lambda catalog: None)
+    monkeypatch.setattr(uvicorn.Server, "run", interrupted)
+    monkeypatch.setattr(Ask, "say", say)
+    path = tmp_path / "ex.json"
+    done = CliRunner().invoke(app, ["explore", "--port", "0", "--out", str(path)])
+    assert done.exit_code == 0, done.output
+    assert f"open {json.loads(path.read_text())['address']} (Ctrl-C stops)" in said
+
+
+def test_a_port_that_somebody_listens_on_cannot_be_had():
+    from clustermodel.explore.serve import listener
+
+    with listener(0) as taken, pytest.raises(ConfigError, match="cannot be had"):
+        listener(taken.getsockname()[1])
 
 
 def written_by(words, path):

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from clustermodel.report.charts import charts, theme
 from clustermodel.report.charts.data import Bars, Curves, Field, Spans, Waterfall
 from clustermodel.report.charts.market import capex
 from clustermodel.report.document import section, table
+from clustermodel.report.kinds import KINDS
 from clustermodel.report.rows import plain, rows
 from clustermodel.report.validation import beside_peer
 
@@ -289,7 +291,7 @@ def test_a_wrong_table_of_capital_spending_is_refused_line_by_line(tmp_path):
     done = CliRunner().invoke(app, ["catalog", "list", "capex", "--configs", str(tmp_path)])
     assert done.exit_code == 2
     for sentence in (
-        "capex.csv:2: usd: write a number",
+        "capex.csv:2: usd: write a finite number",
         "basis: write one of actual, guide",
         "source 'nobody'",
     ):
@@ -508,9 +510,13 @@ def test_a_table_of_capital_spending_becomes_a_chart(tmp_path):
         ("a.json", "[1]"),
         ("a.json", '{"kind": "cost"}'),
         ("a.json", '{"kind": "compare", "points": []}'),
+        ("a.json", "[" * 100_000),
+        ("a.json", '{"kind": "cost", "inputs": ' + '{"a": ' * 100_000),
+        ("a.json", '{"kind": "capex", "rows": [{"usd": NaN}]}'),
         ("a.csv", "a,b\n1,2\n"),
         ("a.csv", ""),
     ],
+    ids=lambda text: text[:20],
 )
 def test_what_is_no_answer_is_refused_in_one_sentence(tmp_path, name, text):
     path = tmp_path / name
@@ -519,3 +525,74 @@ def test_what_is_no_answer_is_refused_in_one_sentence(tmp_path, name, text):
     assert done.exit_code == 2
     assert done.output.startswith(f"error: {path}: ")
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            '{"kind": "costs"}',
+            "'costs' is no kind of answer; did you mean cost?; a report shows cost, compare,",
+        ),
+        ('{"kind": "recipe"}', "'recipe' is no kind of answer; a report shows cost, compare, frontier"),
+        (
+            '{"kind": "cost", "schema": 99}',
+            "an answer of form 99, of which this version reads 1; make it anew",
+        ),
+    ],
+)
+def test_an_answer_of_an_unknown_kind_or_form_is_no_empty_page(tmp_path, text, sentence):
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(app, ["report", str(path)])
+    assert done.exit_code == 2
+    assert sentence in done.output
+
+
+def test_every_kind_of_answer_that_is_made_can_be_shown():
+    """Those of commands and of functions; shapes of recurrent layers have kinds of their own."""
+    sources = [path for path in Path(cm.__file__).parent.rglob("*.py") if path.parent.name != "catalog"]
+    made = "".join(path.read_text(encoding="utf-8") for path in sources)
+    kinds = {*re.findall(r'"kind": "([a-z_-]+)"', made), *re.findall(r'\.answer\(\s*"([a-z_-]+)"', made)}
+    assert {"cost", "design_map", "bench-model", "catalog_entry", "fleet"} <= kinds
+    assert kinds - {"explore", "report"} <= set(KINDS)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "many"])
+@pytest.mark.parametrize(
+    ("head", "row", "column"),
+    [
+        ("company,period,usd", "A,2025,{}", "usd"),
+        ("metric,mode,measured,predicted", "tpot_ms,static,1,{}", "predicted"),
+    ],
+)
+def test_a_number_that_cannot_be_drawn_is_refused_with_file_line_and_column(
+    tmp_path, head, row, column, number
+):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{head}\n{row.format(1)}\n{row.format(number)}\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["report", str(path)])
+    assert done.exit_code == 2
+    assert f"{path}:3: {column}: write a finite number, got '{number}'" in done.output
+
+
+def test_a_report_never_takes_the_place_of_its_answer(compared, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(compared["points"][0]), encoding="utf-8")
+    before = path.read_text(encoding="utf-8")
+    link = tmp_path / "link.html"
+    link.symlink_to(path)
+    for out in (["--format", "html", "--out", str(path)], ["--out", str(link)]):
+        done = CliRunner().invoke(app, ["report", str(path), *out])
+        assert done.exit_code == 2
+        assert "the page would take the place of the answer; name another file" in done.output
+    assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("option", [("--set", "site.electricity=1 USD/kWh"), ("--configs", "/nonexistent")])
+def test_a_report_refuses_changes_that_it_cannot_compute(compared, tmp_path, option):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(compared["points"][0]), encoding="utf-8")
+    done = CliRunner().invoke(app, ["report", str(path), *option])
+    assert done.exit_code == 2
+    assert f"{' '.join(option)}: a report shows answers as they are" in done.output

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from clustermodel.bench.self_calibration import Peaks, calibrated, coefficients,
 from clustermodel.bench.startup import Startup, startup
 from clustermodel.calibration.effects import LINKS, CoefficientTable, Level, load_table, natural, written
 from clustermodel.catalog import Catalog, ConfigError, Entry
+from clustermodel.files import unwritable, write_whole
 from clustermodel.physics.coefficients import Coefficients
 from clustermodel.specs import Accelerator
 
@@ -127,12 +129,17 @@ def bench_device(
     *,
     accelerator: str | None = None,
     quick: bool = False,
-    calibration_out: Path | None = None,
+    calibration_out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Measure this machine; `calibration_out` gets a table that `--calibration` of every question reads.
 
+    A place that cannot be written is refused before anything is measured.
+
     Called before anything else of jax in a process, it also reads what the board draws while nobody uses it.
     """
+    target = None if calibration_out is None else Path(calibration_out)
+    if target and (problem := unwritable(target)):
+        raise ConfigError(f"--calibration-out: {problem}")
     window, windows = _windows(quick)
     idle = idle_reading(window, windows)
     whole = shape_of(catalog.entry("models", MODEL))
@@ -141,8 +148,8 @@ def bench_device(
     found = dataclasses.replace(
         found, readings=({} if idle is None else {"idle": idle}) | dict(found.readings)
     )
-    if calibration_out is not None:
-        calibration_out.write_text(calibration_text(catalog, found), encoding="utf-8")
+    if target is not None:
+        write_whole(target, calibration_text(catalog, found))
     return answer(catalog, found)
 
 

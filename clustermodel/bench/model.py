@@ -21,6 +21,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from clustermodel import __version__
 from clustermodel._types import Scalar
 from clustermodel.bench import mix
+from clustermodel.bench.counts import check_counts
 from clustermodel.bench.machine import Rates, machine, measured_rates, seconds
 from clustermodel.catalog import Catalog
 from clustermodel.chain.bulk import DTYPES, VECTOR, at_a_time, cast, check_dtype, compiler_options, numbers
@@ -123,9 +124,11 @@ def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTY
     """Evaluate every case at every size; compile time apart, results waited for, memory kept between calls.
 
     Raises:
-        ConfigError: `dtype` is none of `DTYPES`.
+        ConfigError: `dtype` is none of `DTYPES`, or a size is no whole number of at least 1.
     """
     check_dtype(dtype)
+    sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
+    check_counts([("sizes", sizes, 1)])
     keep_memory()
     subjects = {kind: _subject(catalog, model) for kind, model in CASES.items()}
     errors = {kind: _errors(parts) for kind, parts in subjects.items()} if dtype == "float32" else {}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jaxtyping import Array
 
 from clustermodel import __version__
 from clustermodel.bench import rates
+from clustermodel.bench.counts import check_counts
 from clustermodel.bench.decoder import (
     Cache,
     Decoder,
@@ -33,7 +35,7 @@ from clustermodel.bench.forecast import Point, forecast
 from clustermodel.bench.layers import default_scale
 from clustermodel.bench.machine import machine, seconds
 from clustermodel.calibration.effects import CoefficientTable, load_table
-from clustermodel.catalog import Catalog, ConfigError
+from clustermodel.catalog import Catalog, ConfigError, did_you_mean
 
 _SEED = 0
 _CHECKED = 64  # tokens read before the one that is decoded and compared with a full pass
@@ -131,7 +133,7 @@ def bench_serve(
     scale: int | None = None,
     quick: bool = False,
     accelerator: str | None = None,
-    calibration: Path | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     sweep: Sweep | None = None,
     measured: Bench | Mapping[str, Any] | None = None,
     **changes: Any,
@@ -142,8 +144,9 @@ def bench_serve(
     a `calibration`. Coefficients are shares of peaks: where the catalogue has none, those of another run are shares
     of something else.
     """
+    asked = _asked(sweep or sweep_of(quick), changes)
     whole = shape_of(catalog.entry("models", model))
-    factor = scale or default_scale(whole)
+    factor = default_scale(whole) if scale is None else scale
     part = find_accelerator(catalog, accelerator)
     shape = scaled(whole, factor)
     if calibration and part is None and measured is None:
@@ -151,14 +154,14 @@ def bench_serve(
             "--calibration needs an accelerator of the catalogue, whose peaks its shares are of; "
             "name one with --accelerator, or leave --calibration out and this run measures its own"
         )
+    own = None if calibration is None else load_table(catalog, Path(calibration))
     if isinstance(measured, Mapping):
         measured = bench_of(catalog, measured)
     bench = measured or run(part, rates.sizes(quick), shape)
-    changes.setdefault("group", bench.group)
-    decoder = random_decoder(shape, serving_type(), group=changes["group"])
-    serving = Serving(decoder, dataclasses.replace(sweep or sweep_of(quick), **changes), find_meter())
-    after = load_table(catalog, calibration) if calibration else bench.table(catalog)
-    points = list(_points(serving, bench, (load_table(catalog), after)))
+    asked = asked if "group" in changes else dataclasses.replace(asked, group=bench.group)
+    decoder = random_decoder(shape, serving_type(), group=asked.group)
+    serving = Serving(decoder, asked, find_meter())
+    points = list(_points(serving, bench, (load_table(catalog), own or bench.table(catalog))))
     return {
         "kind": "bench-serve",
         "version": __version__,
@@ -178,11 +181,25 @@ def bench_serve(
     }
 
 
+def _asked(sweep: Sweep, changes: Mapping[str, Any]) -> Sweep:
+    """The points as they are asked for; a `ConfigError` says what is wrong before anything is measured."""
+    known = [field.name for field in dataclasses.fields(Sweep)]
+    for name in changes.keys() - set(known):
+        raise ConfigError(f"no option {name!r}{did_you_mean(name, known)}")
+    asked = dataclasses.replace(sweep, **changes)
+    least = dict.fromkeys(known, 1) | {"page": 0}
+    check_counts((name, getattr(asked, name), least[name]) for name in known)
+    for name in ("batches", "contexts"):
+        if not isinstance(getattr(asked, name), list | tuple) or not getattr(asked, name):
+            raise ConfigError(f"--{name} {getattr(asked, name)!r}: write a list of at least one")
+    if min(asked.contexts) <= asked.steps:
+        raise ConfigError(f"--contexts must be longer than the {asked.steps} steps that are decoded")
+    return asked
+
+
 def _points(
     serving: Serving, bench: Bench, tables: tuple[CoefficientTable, CoefficientTable]
 ) -> Iterator[dict[str, Any]]:
-    if min(serving.sweep.contexts) <= serving.sweep.steps:
-        raise ConfigError(f"--contexts must be longer than the {serving.sweep.steps} steps that are decoded")
     for context in serving.sweep.contexts:
         for batch in serving.sweep.batches:
             taken = serving.prefill_time(batch, context)

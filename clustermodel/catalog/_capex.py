@@ -1,6 +1,7 @@
 """Capital spending by company and period: what was reported, and apart from it what was guided."""
 
 import csv
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,15 +33,16 @@ def _value(name: str, text: str | None) -> Any:
     if name not in _NUMBERS:
         return text or ""
     try:
-        return float(text) if text else None
+        number = float(text) if text else None
     except ValueError:
         return text
+    return text if number is not None and not math.isfinite(number) else number
 
 
 def _wrong(catalog: Catalog, row: Mapping[str, Any]) -> list[str]:
     problems = [f"{name}: missing" for name in ("company", "period", "usd") if not row.get(name)]
     problems += [
-        f"{name}: write a number of USD, got {row[name]!r}"
+        f"{name}: write a finite number of USD, got {row[name]!r}"
         for name in _NUMBERS
         if isinstance(row.get(name), str)
     ]

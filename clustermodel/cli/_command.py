@@ -35,6 +35,7 @@ class Ask:
         self.options = {k: v for k, v in wanted.items() if v is not None and v is not False}
         self._folders: list[Path] = given["configs"] or []
         self._overrides: list[str] = given["overrides"] or []
+        self.out: Path | None = given["out"]
         self._quiet = quiet
         self._sign: Any = None
         self._spoke: float | None = None
@@ -45,6 +46,17 @@ class Ask:
         from clustermodel.catalog import load_catalog
 
         return load_catalog(self._folders, self._overrides)
+
+    def refuse_changes(self, why: str) -> None:
+        """Refuse --configs and --set where there is nothing that they could change."""
+        from clustermodel.catalog import ConfigError
+
+        given = [
+            *(f"--configs {each}" for each in self._folders),
+            *(f"--set {each}" for each in self._overrides),
+        ]
+        if given:
+            raise ConfigError(f"{', '.join(given)}: {why}")
 
     def question(self, **fields: Any) -> "Question":
         """The options as a question to the chain; `fields` go first."""

@@ -11,8 +11,9 @@ _PORT = Option("port", read.whole, "N", "port on 127.0.0.1; 0 takes a free one",
 def explore(ask: Ask) -> Answer:
     """Sliders over the whole chain, in a browser: choose systems, drag prices and watch the answer follow.
 
-    Serves 127.0.0.1 only, needs no internet, and stops with Ctrl-C. The address of the page is its state; the
-    state also comes as a file for `clustermodel cost @state.toml`.
+    Serves 127.0.0.1 only, needs no internet, and stops with Ctrl-C; its answer, also that in --out, is then the
+    address it had. The address of the page is its state; the state also comes as a file for
+    `clustermodel cost @state.toml`.
 
     Example: clustermodel explore --configs my-configs
     """

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import io
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ import typer
 from rich.console import Console
 
 from clustermodel.cli._options import FORMATS
+from clustermodel.files import unwritable, write_whole
 from clustermodel.report import rows, tables
 
 Answer = Mapping[str, Any]
@@ -69,7 +69,8 @@ def destinations(
     form_of_suffix = _SUFFIXES.get(suffix, suffix)
     by_suffix = form_of_suffix if form_of_suffix in forms else None
     if path is not None:
-        refuse_unwritable(path, "--out")
+        if problem := unwritable(path):
+            raise typer.BadParameter(problem, param_hint="--out")
         if suffix and not by_suffix and (not form or detail) and detail not in DOCUMENTS:
             raise typer.BadParameter(_unknown_suffix(path, forms), param_hint="--out")
     if not detail:
@@ -150,36 +151,3 @@ def _unknown_suffix(path: Path, forms: Sequence[str]) -> str:
     known = [f".{suffix}" for suffix in (*forms, *_SUFFIXES) if _SUFFIXES.get(suffix, suffix) in forms]
     suffixes = ", ".join(each for each in known if each != ".table")
     return f"{path}: {path.suffix} is no form of this answer; name it {suffixes}, or choose with --format"
-
-
-def refuse_unwritable(path: Path, option: str) -> None:
-    """Refuse a file that cannot be written, before anything is computed for it."""
-    folder = path.parent
-    problem = None
-    if path.is_dir():
-        problem = f"{path} is a folder; name a file in it"
-    elif not folder.is_dir():
-        problem = f"there is no folder {folder}; create it first"
-    elif not os.access(path if path.exists() else folder, os.W_OK):
-        problem = f"{path} cannot be written; choose another place"
-    if problem:
-        raise typer.BadParameter(problem, param_hint=option)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it: to a neighbour first, then renamed.
-
-    Links are followed; what is no regular file (a pipe, a terminal) is written to directly.
-    """
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8", newline="")
-        return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="")
-        if target.exists():
-            part.chmod(target.stat().st_mode)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,8 @@ def report(ask: Ask) -> Answer:
     """
     from clustermodel.report.extras import need
 
+    ask.refuse_changes("a report shows answers as they are; give it to the command that computes them")
+    _refuse_overwriting(ask.options["results"], ask.out)
     need("report", "matplotlib", "jinja2")
     sections = [_section(path) for path in ask.options["results"]]
     if folder := ask.options.get("figures"):
@@ -39,6 +43,15 @@ def report(ask: Ask) -> Answer:
 
         ask.say(f"wrote {len(figures(sections, folder))} files to {folder}")
     return ask.answer("report", sections=sections)
+
+
+def _refuse_overwriting(results: Sequence[Path], out: Path | None) -> None:
+    """Refuse a page in the place of an answer that it shows."""
+    from clustermodel.catalog import ConfigError
+
+    for path in results:
+        if out and out.exists() and path.exists() and path.samefile(out):
+            raise ConfigError(f"--out {out}: the page would take the place of the answer; name another file")
 
 
 def _section(path: Path) -> "Section":
@@ -49,7 +62,7 @@ def _section(path: Path) -> "Section":
     answer = _read(path)
     try:
         return section(answer)
-    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as error:
         raise ConfigError(
             f"{path}: not a whole {answer['kind']} answer ({error}); make it anew with --format json"
         ) from error
@@ -58,24 +71,57 @@ def _section(path: Path) -> "Section":
 def _read(path: Path) -> dict[str, Any]:
     """The answer in a file as it was written."""
     from clustermodel.catalog import ConfigError
+    from clustermodel.report.kinds import unreadable
 
     try:
-        text = path.read_text(encoding="utf-8")
-        answer = _tabled(text) if path.suffix == ".csv" else json.loads(text)
-    except ValueError:  # no text, no JSON, no numbers
+        text = path.read_text(encoding="utf-8-sig")
+        answer = _tabled(path, text) if path.suffix.lower() == ".csv" else _answer(text)
+    except (ValueError, RecursionError) as error:  # no text, no JSON, no numbers
+        if isinstance(error, ConfigError):
+            raise
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("kind"), str):
         raise ConfigError(
             f"{path}: neither an answer of clustermodel (--format json) nor rows of `validate --out rows.csv`"
         )
+    if problem := unreadable(answer):
+        raise ConfigError(f"{path}: {problem}")
     return answer
 
 
-def _tabled(text: str) -> dict[str, Any] | None:
+def _answer(text: str) -> Any:
+    """JSON as our own commands write it: NaN and infinity are no part of it."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _tabled(path: Path, text: str) -> dict[str, Any] | None:
     """The rows of a table whose columns we know, as an answer."""
-    rows = list(csv.DictReader(text.splitlines()))
+    reader = csv.DictReader(text.splitlines())
+    rows = [(reader.line_num, row) for row in reader]
     for kind, (names, numbers) in _TABLES.items():
-        if rows and {*names, *numbers} <= rows[0].keys():
-            read = [row | {name: float(row[name]) if row[name] else None for name in numbers} for row in rows]
+        if rows and {*names, *numbers} <= rows[0][1].keys():
+            read = [
+                row | {name: _number(row[name], f"{path}:{line}: {name}") for name in numbers}
+                for line, row in rows
+            ]
             return {"kind": kind, "rows": read}
     return None
+
+
+def _number(text: str | None, where: str) -> float | None:
+    """The number of a cell; None where it is empty."""
+    from clustermodel.catalog import ConfigError
+
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"{where}: write a finite number, got {text!r:.40}")
+    return value

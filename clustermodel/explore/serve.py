@@ -1,5 +1,6 @@
 """Serve the explorer on the loopback address until it is interrupted."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -14,13 +15,16 @@ _PORTS = 65_535
 
 
 def serve(catalog: Catalog, port: int, say: Callable[[str], None]) -> str:
-    """Compile the chain, say the address, and serve; returns the address when the user has had enough."""
-    listening = bound(port)
+    """Compile the chain, listen, say the address and serve; returns the address when Ctrl-C has ended it."""
+    listening = listener(port)
     address = f"http://{HOST}:{listening.getsockname()[1]}/"
     say("compiling the chain once ...")
     warm(catalog)
     say(f"open {address} (Ctrl-C stops)")
-    uvicorn.Server(uvicorn.Config(application(catalog), log_level="warning", lifespan="off")).run([listening])
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once it has stopped
+        uvicorn.Server(uvicorn.Config(application(catalog), log_level="warning", lifespan="off")).run(
+            [listening]
+        )
     return address
 
 
@@ -31,14 +35,15 @@ def warm(catalog: Catalog) -> None:
         getattr(answers, part)(state)
 
 
-def bound(port: int) -> socket.socket:
-    """A socket on the loopback address; one sentence where it can't be had."""
+def listener(port: int) -> socket.socket:
+    """A socket that listens on the loopback address: who comes before it is served waits; a sentence where none is."""
     if not 0 <= port <= _PORTS:
         raise ConfigError(f"--port {port}: write a number from 0 to {_PORTS}; 0 takes a free one")
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen()
     except OSError as error:
         listening.close()
         raise ConfigError(f"--port {port} cannot be had ({error.strerror}); choose another, or 0") from error
