@@ -127,7 +127,6 @@ def bench_model(catalog: Catalog, sizes: Sequence[int] = SIZES, dtype: str = DTY
         ConfigError: `dtype` is none of `DTYPES`, or a size is no whole number of at least 1.
     """
     check_dtype(dtype)
-    sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
     check_counts([("sizes", sizes, 1)])
     keep_memory()
     subjects = {kind: _subject(catalog, model) for kind, model in CASES.items()}

@@ -110,7 +110,8 @@ def own_points(catalog: Catalog, data: Path) -> Points:
     rows, reasons = _kept(rows, reasons, "layout not stated (tp)", rows["tp"].isna())
     rows, reasons = _kept(rows, reasons, "flagged", rows["flag"].ne(""))
     if len(rows):
-        heads = rows["model"].map(lambda slug: float(catalog.entry("models", slug).spec.heads))
+        known = {slug: catalog.entry("models", slug).spec for slug in set(rows["model"].astype(str))}
+        heads = rows["model"].map({slug: float(spec.heads) for slug, spec in known.items()})
         rows, reasons = _kept(
             rows, reasons, "tp does not divide the model's query heads", heads % rows["tp"] > 0
         )

@@ -4,7 +4,7 @@ import typer
 
 from clustermodel.cli._command import Answer, Ask, command
 from clustermodel.cli._options import APIS, AXES, DTYPE, EXHAUSTIVE, POINTS, QUESTION, SWEPT, SYSTEM, SYSTEMS
-from clustermodel.cli._output import refuse_unwritable
+from clustermodel.files import unwritable
 
 
 @command(SYSTEM, *QUESTION, fused=True)
@@ -60,7 +60,8 @@ def frontier(ask: Ask) -> Answer:
 
     if file:
         check_table(file)
-        refuse_unwritable(file, "--points")
+        if problem := unwritable(file):
+            raise typer.BadParameter(problem, param_hint="--points")
     answer = sweep(ask.catalog, ask.question(system=systems[0]), systems, Axes(**axes), **numbers)
     ask.refuse_unused()
     ask.say(f"{answer['points_evaluated']:,} points, {answer['points_per_s']:,.0f} a second")
