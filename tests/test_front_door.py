@@ -106,6 +106,13 @@ def test_one_api_is_a_list_of_one():
     assert [point["system"] for point in found["points"]].count("deepseek-api-v3.1") == 1
 
 
+@pytest.mark.parametrize("ask", [cm.load, lambda name: cm.load_catalog().entry("apis", name)])
+@pytest.mark.parametrize("name", [None, 5, ["hgx-h200"]], ids=str)
+def test_a_name_that_is_no_text_is_refused(ask, name):
+    with pytest.raises(ConfigError, match=r"(entry|api): expected a name, got "):
+        ask(name)
+
+
 def test_one_folder_and_one_override_are_lists_of_one(tmp_path):
     catalog = cm.load_catalog(str(tmp_path), "price.wacc=0.1")
     assert catalog.folders[0] == tmp_path

@@ -1,6 +1,6 @@
 """Numbers of things to measure with, or one sentence on each that is no such number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +12,7 @@ def check_counts(options: Iterable[tuple[str, Any, int]]) -> None:
     problems = [
         f"--{name} {value!r:.40}: write a whole number of at least {least}"
         for name, given, least in options
-        for value in (given if isinstance(given, list | tuple) else [given])
+        for value in (given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
         if value is not None and not _is_count(value, least)
     ]
     if problems:

@@ -112,11 +112,12 @@ class Catalog:
 
     def slug(self, folder: str, name: str) -> str:
         """The slug that a name stands for; unknown names raise with the nearest known one."""
+        kind = KINDS[folder].name if folder in KINDS else folder
+        _require_text(name, kind)
         if name in self.paths(folder):
             return name
         known = self.names(folder)
         if name.lower() not in known:
-            kind = KINDS[folder].name if folder in KINDS else folder
             raise ConfigError(
                 f"no {kind} named {name!r}{did_you_mean(name, known)}; "
                 f"`clustermodel catalog list {folder}` shows all"
@@ -135,6 +136,7 @@ class Catalog:
 
     def find(self, name: str) -> Entry[Any]:
         """An entry by "kind/name", or by name alone where only one kind has it."""
+        _require_text(name, "entry")
         kind, slash, rest = name.partition("/")
         if slash:
             return self.entry(folder_of(kind), rest)
@@ -214,6 +216,11 @@ class Catalog:
         """The overrides of entries that nobody has asked this catalogue for."""
         read = [where for _, where in self._own]
         return [each for each in self.overrides if not any(self._meets(each, *where) for where in read)]
+
+
+def _require_text(name: Any, kind: str) -> None:
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}: expected a name, got {name!r:.60}")
 
 
 def names_in(path: Path) -> list[str]:
