@@ -366,6 +366,9 @@ def test_one_newer_guess_does_not_displace_the_published_prices_of_the_same_mark
     np.testing.assert_allclose(found.si * 3600, 3.44)
     np.testing.assert_allclose(np.multiply(found.range_si, 3600), (1.87, 6.15))
     assert "median of 11 quotes" in found.number.note
+    newer = price_quote(load_catalog(), "h200-sxm", "on_demand", "2026-12")
+    np.testing.assert_allclose(newer.si * 3600, np.median([2.3, 3.3, 3.59, 6.31]))
+    assert newer.si > found.si
 
 
 def quoted(*rows):

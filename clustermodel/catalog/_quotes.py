@@ -9,7 +9,7 @@ from clustermodel.catalog import _read
 from clustermodel.catalog._catalog import QUOTES, Catalog
 from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._provenance import Bounds, Written, read_written
-from clustermodel.units import split
+from clustermodel.units import split, unit_scale
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _FIELDS = ("item", "basis", "date", "value")
@@ -58,7 +58,8 @@ def price_quote(catalog: Catalog, accelerator: str, basis: str, on_or_before: st
 
     Of the quotes up to that date those within three months of the newest count; of these only the most
     trustworthy kind (paid, then published, then derived or guessed), and of an item quoted more than once only
-    the last. The price is their median, the middle one or the lower of the two, with the range of all of them.
+    the last. The price is their median, with the range of all of them; item, date and source are those of the
+    middle one, or of the lower of the two that it lies between.
     """
     if not _DATE.fullmatch(on_or_before):
         raise ConfigError(f"--price-date {on_or_before!r}: write a date such as 2026-07 or 2026-07-15")
@@ -97,15 +98,17 @@ def _month(date: str) -> int:
 
 
 def _median(found: Sequence[Quote]) -> Quote:
-    """The quote in the middle, its range that of all."""
+    """The quote in the middle, or the lower of two at half way to the other, with the range of all."""
     ordered = sorted(found, key=lambda quote: quote.si)
-    middle = ordered[(len(ordered) - 1) // 2]
+    middle, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     if len(ordered) == 1:
         return middle
+    price = (middle.si + upper.si) / 2 / unit_scale(middle.unit)[0]
     lowest = min(ordered, key=lambda quote: quote.range_si[0]).number
     highest = max(ordered, key=lambda quote: quote.range_si[1]).number
     number = dataclasses.replace(
         middle.number,
+        value=f"{price:.12g} {middle.unit}".strip(),
         low=lowest.value if lowest.low is None else lowest.low,
         high=highest.value if highest.high is None else highest.high,
         note="; ".join(filter(None, (middle.number.note, f"the median of {len(ordered)} quotes"))),
