@@ -12,6 +12,7 @@ HEAD = """
 import gc, os, signal, sys, threading
 from clustermodel.cli._interrupt import run_to_the_end
 press = lambda: signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
 """
 
 
