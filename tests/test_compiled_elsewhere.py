@@ -114,6 +114,20 @@ def test_one_body_for_all_layers_copies_the_weights_and_a_body_a_layer_does_not(
     assert apart["moved_gb"] / apart["steps"] < 1e-3 * layers_gb
 
 
+def test_chosen_experts_are_read_where_they_lie(programs):
+    row = programs["decode: mixtral-8x7b, a body a layer, 1 sequences"]
+    assert row["moved_gb"] / row["steps"] < 1e-3 * row["weights_gb"]
+
+
+def test_eight_bits_are_multiplied_as_such_in_one_of_the_ways_that_are_timed(programs):
+    """By themselves, the compiler's own kernels would make fp8 look no faster than fp16."""
+    for name, kind in (("fp8", "f8e4m3fn"), ("int8", "s8")):
+        row = programs[f"device: {name}, 4096 rows, by the library"]
+        assert row["multiplied"] == [kind]
+        assert (row["launches"], row["moved_gb"]) == (1, 0)  # no matrix is turned over first
+    assert programs["device: fp8, 4096 rows"]["multiplied"] == ["f16"]
+
+
 def test_a_configuration_of_the_chain_is_one_kernel_and_needs_no_memory(programs):
     for kind in ("dense", "moe"):
         for dtype in ("float64", "float32"):
