@@ -186,8 +186,17 @@ def _range(answer: Answer) -> str:
     return (
         f"with the ranges of the inputs {usd(between['p10'])} to {usd(between['p90'])} per million tokens, "
         f"driven by {', '.join(drivers)}"
+        f"{_outside(answer['usd_per_mtok_total'], between)}"
         f"{''.join(_unfit(each) for each in answer['price_range']['does_not_fit_at'])}"
     )
+
+
+def _outside(price: float, between: Mapping[str, float]) -> str:
+    """Inputs such as utilisation stand at an end of their ranges, so the price may lie beyond their middle."""
+    if between["p10"] <= price <= between["p90"]:
+        return ""
+    side = "below" if price < between["p10"] else "above"
+    return f"; the price shown lies {side}, for some inputs are at an end of their ranges"
 
 
 def _unfit(end: Mapping[str, Any]) -> str:

@@ -46,6 +46,11 @@ def exhaustive(
         InfeasibleError: no combination fits and meets the objectives.
     """
     check_dtype(dtype)
+    if not jax.config.read("jax_enable_x64"):
+        raise ConfigError(
+            "what a sweep keeps is computed in 64-bit numbers; "
+            'add jax.config.update("jax_enable_x64", True) before the first computation'
+        )
     points = space(catalog, question, systems, axes)
     max_ttft, max_tpot = _limit(question.max_ttft_ms), _limit(question.max_tpot_ms)
     start = time.perf_counter()

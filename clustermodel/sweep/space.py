@@ -218,8 +218,10 @@ def _numbers(setup: Setup, axes: Axes) -> Numbers:
         "energy_factor": axes.energy_factor,
     }
     for name, given in values.items():
-        if not (np.all(np.isfinite(given)) and np.min(given) > 0):
-            raise ConfigError(f"{name}: write positive numbers")
+        least = 1.0 if name in ("isl", "osl") else 0.0
+        if not (len(given) and np.all(np.isfinite(given)) and np.min(given) >= least and np.min(given) > 0):
+            kind = "numbers of tokens of at least 1" if least else "positive numbers"
+            raise ConfigError(f"{name}: write {kind}, one or more")
     longest = max(values["isl"]) + max(values["osl"])
     if longest > float(setup.model.spec.context):
         raise ConfigError(
