@@ -204,7 +204,7 @@ def test_what_is_kept_can_be_written_as_columns(points, best, tmp_path):
 
 
 def test_wrong_axes_and_impossible_limits_are_said_in_words():
-    with pytest.raises(ConfigError, match="positive"):
+    with pytest.raises(ConfigError, match="at least 1"):
         space(CATALOG, QUESTION, ["hgx-h200"], Axes(isl=(0.0,)))
     with pytest.raises(ConfigError, match="context"):
         space(CATALOG, QUESTION, ["hgx-h200"], Axes(isl=(1e6,)))
