@@ -215,3 +215,11 @@ def test_the_cost_of_capital_of_a_common_mix():
     taxed = rates.Funding(debt_share=0.6, debt_rate=0.08, equity_rate=0.12, tax=0.21)
     assert float(rates.wacc(mix)) == pytest.approx(0.096, rel=1e-12)
     assert float(rates.wacc(taxed)) == pytest.approx(0.08592, rel=1e-12)
+
+
+def test_flows_that_bring_back_what_was_paid_have_a_rate_of_nothing_however_their_sum_rounds():
+    random = np.random.default_rng(0)
+    shares = random.integers(0, 10, (300, 59))
+    flows = np.column_stack([-np.ones(300), shares / shares.sum(axis=1, keepdims=True)])
+    rates = jax.vmap(internal_rate, (0, None))(jnp.asarray(flows), jnp.arange(60) / 12)
+    np.testing.assert_allclose(rates, 0, atol=1e-9)

@@ -26,8 +26,9 @@ def ended(code, *arguments):
 
 IN_A_CALLBACK = """
 import types
-import jax, jax._src.lib
-jax._src.lib.xla_client = types.SimpleNamespace(_xla=types.SimpleNamespace(collect_garbage=press))
+import jax, jax._src.lib as lib
+lib._jax = types.SimpleNamespace(collect_garbage=press)  # jax 0.12
+lib.xla_client = types.SimpleNamespace(_xla=lib._jax)  # jax 0.10
 run_to_the_end(lambda: (gc.collect(), print("went on")))
 """
 

@@ -49,7 +49,10 @@ def internal_rate(flows: Float[Array, " period"], times: Float[Array, " period"]
 
     worth = jax.vmap(weights)(grid) @ flows
     low, high = bracket_nearest_zero(worth, grid)
-    return jnp.where(jnp.any(flows != 0), jnp.expm1(bisect(value, low, high)), jnp.nan)
+    root, crossed = bisect(value, low, high), jnp.any(jnp.sign(worth[1:]) != jnp.sign(worth[:-1]))
+    end = jnp.where(jnp.abs(value(low)) < jnp.abs(value(high)), low, high)  # a root there, but for rounding
+    root = jnp.where(jnp.isnan(root) & crossed, end, root)
+    return jnp.where(jnp.any(flows != 0), jnp.expm1(root), jnp.nan)
 
 
 def sign_changes(flows: Float[Array, " period"]) -> Scalar:
