@@ -62,7 +62,7 @@ def test_every_kind_of_the_chain_is_known_and_can_be_timed(counted):
 
 @pytest.mark.parametrize("lanes", [4, 8])
 def test_the_kernel_that_is_the_limit_does_the_operations_of_the_chain(counted, lanes):
-    """Beside the sum over its lanes, and a few comparisons and quotients that the compiler sees through."""
+    """Beside the sum over its lanes, and what a compiler merges: a few quotients of quotients, into products."""
     example = {"x": jnp.asarray(1.5), "one": jnp.asarray(1.0)}
     unsure = {"compare": (0.15, 0), "divide": (0.05, 0), "add": (0, 60)}
     for asked in counted.values():
