@@ -13,13 +13,19 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from clustermodel import chain
 from clustermodel.bench.device import bench_device as device_answer
 from clustermodel.bench.model import bench_model as model_answer
 from clustermodel.bench.serve import bench_serve as serve_answer
-from clustermodel.catalog import Catalog, ConfigError, Entry, did_you_mean, load_catalog, several
+from clustermodel.catalog import (
+    Catalog,
+    ConfigError,
+    Entry,
+    did_you_mean,
+    load_catalog,
+    require_float64,
+    several,
+)
 from clustermodel.chain import Question
 from clustermodel.report.rows import flat
 
@@ -138,8 +144,5 @@ def _question(**options: Any) -> Question:
 
 
 def _require_float64(allow_float32: bool) -> None:
-    if not (allow_float32 or jax.config.read("jax_enable_x64")):
-        raise ConfigError(
-            "float32 loses money and overflows in capital sums: add "
-            'jax.config.update("jax_enable_x64", True) before the first call, or pass allow_float32=True'
-        )
+    if not allow_float32:
+        require_float64("prices", "pass allow_float32=True")

@@ -2,7 +2,6 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -187,15 +186,6 @@ def test_a_sweep_shows_what_waiting_costs():
 def test_bad_questions_are_answered_by_a_sentence(given, words):
     with pytest.raises(ConfigError, match=words):
         run_scenario(CATALOG, **given)
-
-
-def test_float32_is_refused_with_the_line_to_add():
-    jax.config.update("jax_enable_x64", False)
-    try:
-        with pytest.raises(ConfigError, match="jax_enable_x64"):
-            run_scenario(CATALOG, "anchor-book")
-    finally:
-        jax.config.update("jax_enable_x64", True)
 
 
 def test_a_scenario_that_names_an_unknown_contract_or_figure_says_so(tmp_path):

@@ -11,6 +11,7 @@ from clustermodel.catalog._check import check as check
 from clustermodel.catalog._errors import ConfigError as ConfigError
 from clustermodel.catalog._errors import InfeasibleError as InfeasibleError
 from clustermodel.catalog._errors import did_you_mean as did_you_mean
+from clustermodel.catalog._float64 import require_float64 as require_float64
 from clustermodel.catalog._huggingface import read_config as read_config
 from clustermodel.catalog._kinds import KINDS as KINDS
 from clustermodel.catalog._kinds import PRECISIONS as PRECISIONS

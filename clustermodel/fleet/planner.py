@@ -2,10 +2,9 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 
-from clustermodel.catalog import ConfigError, InfeasibleError
+from clustermodel.catalog import ConfigError, InfeasibleError, require_float64
 from clustermodel.fleet.benders import Effort
 from clustermodel.fleet.diagnose import conflict
 from clustermodel.fleet.highs import Status
@@ -40,7 +39,7 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
     A first Ctrl-C keeps the best plan so far; where there is none it is a `KeyboardInterrupt`.
     """
     options = options or Options()
-    _need_float64()
+    require_float64("fleet plans")
     _refuse_effort(options)
     if mistakes := list(problem.mistakes()):
         raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *mistakes]))
@@ -84,14 +83,6 @@ def _in_units(watcher: Watcher, program: TwoStage) -> Watcher:
     money, constant = program.scale.money, program.constant
     real = lambda bound: (bound + constant) * money
     return lambda p: watcher(dataclasses.replace(p, lower=real(p.lower), upper=real(p.upper)))
-
-
-def _need_float64() -> None:
-    if not jax.config.read("jax_enable_x64"):
-        raise ConfigError(
-            "fleet plans need 64-bit numbers, or billions lose their dollars; "
-            'add jax.config.update("jax_enable_x64", True) before the first computation'
-        )
 
 
 def _refuse_free_money(problem: FleetProblem, program: TwoStage) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from clustermodel.catalog import Catalog, ConfigError, did_you_mean, parse_override
+from clustermodel.catalog import Catalog, ConfigError, did_you_mean, parse_override, require_float64
 from clustermodel.catalog import entry_rows as numbers_of
 from clustermodel.economics.concentration import effective_names, hhi, top_share
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, fan, rank_correlation, summary
@@ -103,10 +103,7 @@ def _refuse_bad(paths: int, seed: int, method: str) -> None:
         raise ConfigError(f"seed is {seed}; write a whole number from 0 to 2^63 - 1")
     if method not in METHODS:
         raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
-    if not jax.config.read("jax_enable_x64"):
-        raise ConfigError(
-            'float32 loses money in capital sums: add jax.config.update("jax_enable_x64", True) before the first call'
-        )
+    require_float64("scenarios")
 
 
 def _paths(loaded: Loaded, sampling: Sampling) -> tuple[Outcome, Series, Any]:

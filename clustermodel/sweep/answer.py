@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustermodel import __version__
-from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError, require_float64
 from clustermodel.chain.bulk import DTYPES, cast, check_dtype, numbers
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.provenance import asked_fields
@@ -46,11 +46,7 @@ def exhaustive(
         InfeasibleError: no combination fits and meets the objectives.
     """
     check_dtype(dtype)
-    if not jax.config.read("jax_enable_x64"):
-        raise ConfigError(
-            "what a sweep keeps is computed in 64-bit numbers; "
-            'add jax.config.update("jax_enable_x64", True) before the first computation'
-        )
+    require_float64("sweeps")
     points = space(catalog, question, systems, axes)
     max_ttft, max_tpot = _limit(question.max_ttft_ms), _limit(question.max_tpot_ms)
     start = time.perf_counter()

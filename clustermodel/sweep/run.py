@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from clustermodel.catalog import ConfigError
+from clustermodel.catalog import ConfigError, require_float64
 from clustermodel.chain.bulk import VECTOR, at_a_time, compiler_options
 from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
@@ -105,10 +105,8 @@ def sweep(
 def _refuse_short_integers(size: int) -> None:
     largest = np.iinfo(np.asarray(jnp.zeros((), dtype=int)).dtype).max
     if 2 * size > largest:
-        raise ConfigError(
-            f"{size:,} points need 64-bit numbers: leave --dtype float32 out, or add "
-            "jax.config.update('jax_enable_x64', True) before the call"
-        )
+        require_float64(f"indices of {size:,} points", "leave --dtype float32 out")
+        raise ConfigError(f"{size:,} points are more than can be counted: write shorter axes")
 
 
 def _share(tiles: int, host: int, hosts: int) -> tuple[int, int]:
