@@ -102,8 +102,8 @@ class Prepared(eqx.Module):
 class PathModel(AbstractPathModel):
     """Maps the uniforms of one path to what it leaves; the model that `montecarlo` runs.
 
-    `obligors` numbers the buyer of each contract: contracts of one buyer share the draw of their default, and
-    default together where their hazards are the same. `inputs` counts the uniforms that the uncertain numbers share.
+    `obligors` numbers the buyer of each contract: a buyer defaults on all of its contracts at once, at the
+    hazard of the first. `inputs` counts the uniforms that the uncertain numbers share.
     """
 
     uncertain: Uncertain

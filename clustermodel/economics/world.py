@@ -189,7 +189,7 @@ def result(world: World, draws: Draws, edges: Edges) -> Result:
     scenario, book = world.scenario, world.book
     path = prices(scenario, draws, edges)
     defaults = default_times(book, scenario.credit, draws.factor, draws.own)
-    struck = after_first_default(defaults, scenario.credit, draws.obligors)
+    struck = after_first_default(defaults[draws.obligors], scenario.credit, draws.obligors)
     fate = Fate(struck, firm_value(book, draws.firm))
     relet = jnp.minimum(path.rent, scenario.rent.ceiling)
     market = Market(path.usage, path.rent, relet, path.delay)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +15,7 @@ from clustermodel.catalog import Catalog, ConfigError, Entry, Written, required
 from clustermodel.economics.outcome import PathModel, Uncertain
 from clustermodel.economics.project import running_rate
 from clustermodel.economics.world import World
+from clustermodel.risk._buyers import buyers, of_the_buyer, refuse_split_buyers
 from clustermodel.scenarios import Contract, Scenario, without_supply_agreement
 from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
 
@@ -29,6 +30,7 @@ _SLIP_SPREADS = 2.0
 """The horizon leaves room for a slip of the median and this many standard deviations."""
 
 Where = Callable[[World], Any]
+Rows = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +53,15 @@ class Loaded:
     def exposures(self) -> dict[str, float]:
         """Headline value by buyer (USD)."""
         total: dict[str, float] = {}
-        for index, contract in enumerate(self.contracts):
-            buyer = _buyer(contract, index)
+        for buyer, contract in zip(buyers(self.contracts), self.contracts, strict=True):
             total[buyer] = total.get(buyer, 0.0) + float(contract.spec.value)
         return total
 
     @property
     def names(self) -> list[float]:
         """Headline value of every single buyer (USD); a diversified contract counts as many small ones."""
-        count = {_buyer(each, i): round(float(each.spec.buyers)) for i, each in enumerate(self.contracts)}
+        each = [round(float(contract.spec.buyers)) for contract in self.contracts]
+        count = dict(zip(buyers(self.contracts), each, strict=True))
         return [value / count[buyer] for buyer, value in self.exposures.items() for _ in range(count[buyer])]
 
 
@@ -71,6 +73,7 @@ def load_scenario(catalog: Catalog, name: str) -> Loaded:
     for each in (entry, *contracts, *([supply] if supply else [])):
         required(each)
     _refuse_endless(entry)
+    refuse_split_buyers(contracts)
     book = specs.stack([*(contract.spec for contract in contracts), *_empty(len(contracts))])
     likely = World(entry.spec, book, supply.spec if supply else without_supply_agreement())
     uncertain, inputs = _uncertain(likely, _ranges(entry, contracts, supply))
@@ -111,15 +114,10 @@ def _empty(contracts: int) -> list[Contract]:
     return [nothing] * (max(_rounded(contracts, _BOOK_STEP), _BOOK_STEP) - contracts)
 
 
-def _buyer(contract: Entry[Contract], index: int) -> str:
-    """Contracts that name their obligor belong together; a template stands for a new buyer each time."""
-    return contract.words.get("obligor", f"{contract.slug} {index + 1}")
-
-
 def _obligors(contracts: Sequence[Entry[Contract]]) -> list[int]:
     """For each contract of the filled book the position of the first contract of the same buyer."""
-    buyers = [_buyer(contract, index) for index, contract in enumerate(contracts)]
-    first = [buyers.index(buyer) for buyer in buyers]
+    names = buyers(contracts)
+    first = [names.index(name) for name in names]
     return [*first, *range(len(first), len(first) + len(_empty(len(first))))]
 
 
@@ -150,7 +148,7 @@ class _Range:
 
     name: str
     where: Where
-    rows: tuple[int, ...]
+    rows: Rows
     low: float
     high: float
 
@@ -158,25 +156,40 @@ class _Range:
 def _ranges(
     entry: Entry[Scenario], contracts: Sequence[Entry[Contract]], supply: Entry[Contract] | None
 ) -> list[_Range]:
-    """Every number that was written with a range that is more than a point; copies of one contract share it."""
+    """Every number that was written with a range that is more than a point.
+
+    Copies of one contract share it, and contracts of one buyer what is the buyer's.
+    """
     found = [_range(entry, path, number, "scenario", ()) for path, number in _ranged(entry)]
-    for contract in {each.slug: each for each in contracts}.values():
-        rows = tuple(index for index, each in enumerate(contracts) if each.slug == contract.slug)
-        found += [_range(contract, path, n, "book", rows) for path, n in _ranged(contract)]
+    found += [_range(*each) for each in _of_the_book(contracts)]
     if supply:
         found += [_range(supply, path, n, "supply", ()) for path, n in _ranged(supply)]
     return [each for each in found if each.low < each.high]
+
+
+def _of_the_book(
+    contracts: Sequence[Entry[Contract]],
+) -> Iterator[tuple[Entry[Any], str, Written, str, Rows]]:
+    """Contract, field, number and place of every range in the book, each once; a buyer's by its first contract."""
+    slugs, names = [each.slug for each in contracts], buyers(contracts)
+    for index, contract in enumerate(contracts):
+        for path, number in _ranged(contract):
+            owners, owner = (names, names[index]) if of_the_buyer(contract, path) else (slugs, slugs[index])
+            if owners.index(owner) == index:
+                rows = tuple(row for row, each in enumerate(owners) if each == owner)
+                yield contract, path, number, "book", rows
 
 
 def _ranged(entry: Entry[Any]) -> list[tuple[str, Written]]:
     return [(p, n) for p, n in entry.provenance.items() if n.low is not None or n.high is not None]
 
 
-def _range(entry: Entry[Any], path: str, number: Written, part: str, rows: tuple[int, ...]) -> _Range:
+def _range(entry: Entry[Any], path: str, number: Written, part: str, rows: Rows) -> _Range:
     *parents, name = path.split(".")
     owner = _field(".".join(parents))(entry.spec) if parents else entry.spec
     low, high = number.range_si(specs.fields(type(owner))[name].metadata["unit"])
-    return _Range(f"{entry.slug}.{path}", _field(f"{part}.{path}"), rows, low, high)
+    of = entry.words["obligor"] if of_the_buyer(entry, path) else entry.slug
+    return _Range(f"{of}.{path}", _field(f"{part}.{path}"), rows, low, high)
 
 
 def _uncertain(likely: World, ranges: Sequence[_Range]) -> tuple[Uncertain, tuple[str, ...]]:
