@@ -7,6 +7,7 @@ arithmetic, no scale-up link); NaN stands for a number nobody has published, wit
 """
 
 from clustermodel.specs._accelerator import Accelerator as Accelerator
+from clustermodel.specs._batch import Spec as Spec
 from clustermodel.specs._batch import gather as gather
 from clustermodel.specs._batch import spread as spread
 from clustermodel.specs._batch import stack as stack
