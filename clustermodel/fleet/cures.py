@@ -95,8 +95,8 @@ def _in_words(items: Sequence[Item], share: float) -> str:
 
 
 def rounded(amount: float, sign: int) -> float:
-    """An amount to few digits, away from what it was: up (sign 1) or down (-1)."""
-    return round_up(amount, AMOUNT_DIGITS) if sign > 0 else -round_up(-max(amount, 0.0), AMOUNT_DIGITS)
+    """An amount to few digits, away from what it was: up (sign 1) or down (-1); never a negative zero."""
+    return sign * round_up(sign * max(amount, 0.0), AMOUNT_DIGITS) + 0.0
 
 
 def round_up(value: float, digits: int) -> float:

@@ -11,11 +11,8 @@ from clustermodel.fleet.highs import Status
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.solution import Watcher
-from clustermodel.fleet.solve import Method, Oracle, interruptible, solved
+from clustermodel.fleet.solve import BREACH, Method, Oracle, breached, dispatch_oracle, interruptible, solved
 from clustermodel.fleet.two_stage import TwoStage, two_stage
-
-BREACH = 1e-6
-"""Share of demand that may be left out against a must-serve limit before the problem counts as infeasible."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +47,7 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
         effort = Effort(options.gap, options.seconds, stop=stop, watcher=watcher)
         solution = solved(program, options.method, options.oracle, effort)
     if solution.status is Status.INFEASIBLE:
-        raise InfeasibleError(_why_not(problem, program))
+        raise InfeasibleError(_why_not(problem, program, solution.status))
     found = solution.prices is not None and np.isfinite(solution.upper)
     if not found and solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
@@ -101,14 +98,18 @@ def _refuse_free_money(problem: FleetProblem, program: TwoStage) -> None:
         )
 
 
-def _why_not(problem: FleetProblem, program: TwoStage) -> str:
+def _why_not(problem: FleetProblem, program: TwoStage, status: Status) -> str:
     found = conflict(problem, program)
-    if found is None:
-        return "no plan found that meets all limits with whole systems; --relaxed shows how near one comes"
-    return str(found)
+    if found is not None:
+        return str(found)
+    if status is not Status.INFEASIBLE:
+        return (
+            f"no plan found yet that serves what must be served ({status.value}); allow more time (--time-limit), "
+            "or solve the whole program at once (--method highs)"
+        )
+    return "no plan found that meets all limits with whole systems; --relaxed shows how near one comes"
 
 
 def _refuse_breach(made: Plan) -> None:
-    breach = made.operation.breach / np.maximum(made.program.scale.work, 1e-300)
-    if breach.max(initial=0.0) > BREACH:
-        raise InfeasibleError(_why_not(made.problem, made.program))
+    if breached(made.program, made.solution.x, dispatch_oracle(made.program)) > BREACH:
+        raise InfeasibleError(_why_not(made.problem, made.program, made.solution.status))

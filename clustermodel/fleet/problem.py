@@ -28,6 +28,8 @@ PeriodAssetWorkload = Float[np.ndarray, "period asset workload"]
 
 UNLIMITED = np.inf
 PROBABILITY_TOLERANCE = 1e-9
+MOST_SYSTEMS = 1e12
+"""Systems for one workload up to which answers have been checked."""
 
 
 def _floats(value: Any) -> np.ndarray:
@@ -254,6 +256,18 @@ class FleetProblem(eqx.Module):
         for name, unserved in zip(self.service.workloads, idle, strict=True):
             if unserved:
                 yield f"throughput: no system can serve workload {name}; give it a row on at least one"
+        yield from _unheard_of(self)
+
+
+def _unheard_of(problem: FleetProblem) -> Iterator[str]:
+    """Demands that would take more systems than solvers can count: always a mistake in a unit."""
+    work, rate = problem.demand.work.max(axis=(0, 1, 2)), problem.service.rate.max(axis=(0, 1))
+    systems = work / np.where(rate > 0, rate, np.inf)
+    for w in np.nonzero(systems > MOST_SYSTEMS)[0]:
+        yield (
+            f"demand: {problem.service.workloads[w]} asks for {systems[w]:.3g} systems of the fastest kind, more than "
+            f"{MOST_SYSTEMS:g}; check the units of its demand and its throughput"
+        )
 
 
 def _unusable_numbers(problem: FleetProblem) -> Iterator[str]:

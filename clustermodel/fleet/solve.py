@@ -16,6 +16,7 @@ from clustermodel.fleet.highs import Answer, LinearProgram, Status, highs_model,
 from clustermodel.fleet.highs import solve as solve_program
 from clustermodel.fleet.integers import BOX_GAP, ROUNDING_TOLERANCE, WholeSystems
 from clustermodel.fleet.monolith import monolith, prices
+from clustermodel.fleet.operation import operation
 from clustermodel.fleet.oracles import AbstractOracle, InteriorPointOracle
 from clustermodel.fleet.simplex import HighsOracle
 from clustermodel.fleet.solution import Progress, Solution, relative_gap
@@ -30,6 +31,10 @@ MEDIUM = 120_000
 """Up to which it does where they are not, or where there is one scenario only."""
 BATCH = 2_000
 """Dispatches from which an accelerator is worth its start."""
+BREACH = 1e-6
+"""Share of demand that may be left out against a must-serve limit before the problem counts as infeasible."""
+LEAST_GAP, TIGHTER = 1e-8, 0.1
+"""Gap down to which work that must be served is looked for, and the factor of each step."""
 LP_SHARE = 0.01
 """Gap of the continuous solve over the gap asked for with whole systems: its cuts carry the search."""
 
@@ -43,11 +48,30 @@ def solved(program: TwoStage, method: Method, oracle: Oracle, effort: Effort) ->
     whole = bool(program.integer.any())
     first = dataclasses.replace(effort, gap=LP_SHARE * effort.gap) if whole else effort
     benders = Benders(program, dispatch_oracle(program, oracle), first)
-    solution = benders.solve()
+    solution = benders.solve() if whole else _all_served(benders, benders.solve)
     if not whole or solution.status in (Status.INFEASIBLE, Status.UNBOUNDED) or benders.best.x is None:
         return solution
     benders.effort = effort
-    return WholeSystems(benders).solve()
+    return _all_served(benders, WholeSystems(benders).solve)
+
+
+def _all_served(benders: Benders, search: Callable[[], Solution]) -> Solution:
+    """Search with smaller gaps as long as the best fleet leaves out what must be served: a dear kind of work only."""
+    while True:
+        solution, gap = search(), benders.effort.gap
+        closed = solution.status is Status.OPTIMAL and gap > LEAST_GAP
+        if not closed or breached(benders.program, solution.x, benders.oracle) <= BREACH:
+            return solution
+        benders.effort = dataclasses.replace(benders.effort, gap=gap * TIGHTER)
+
+
+def breached(program: TwoStage, x: np.ndarray, oracle: AbstractOracle) -> float:
+    """The largest share of a demand, of the most asked for at a time, that has to be served and is not."""
+    if np.all(np.asarray(program.dispatch.spare) >= 1):
+        return 0.0
+    most = program.demand.max(axis=(0, 1), initial=0) * program.scale.work
+    breach = operation(program, x, oracle).breach
+    return float((breach / np.where(most > 0, most, 1)).max(initial=0.0))
 
 
 def _fits(program: TwoStage) -> bool:

@@ -1,7 +1,7 @@
 """The two-stage program of a fleet problem: first-stage rows, dispatch coefficients, and scales.
 
-Money is counted in units of `scale.money`, the work of each workload in units of its largest demand, and each
-site's limit as 1, so that solvers see numbers near one.
+Money is counted in units of `scale.money`, each site's limit as 1, and the work of each workload in units between
+its largest demand and what a system does, so that solvers see numbers near one.
 """
 
 import dataclasses
@@ -15,6 +15,8 @@ from clustermodel.fleet.dispatch import Dispatch, Supply
 from clustermodel.fleet.first_stage import Columns, Meaning, Row
 from clustermodel.fleet.problem import FleetProblem, Limit
 
+MANY = 1e4
+"""Systems up to which a demand is counted as one."""
 BREACH_FACTOR = 100.0
 """Work left out against a must-serve limit costs this multiple of the dearest way to serve it."""
 
@@ -191,13 +193,24 @@ def _scale(problem: FleetProblem, cost: np.ndarray, resources: tuple[Resource, .
     lost = problem.service.penalty.max(initial=0) + problem.service.revenue.max(initial=0)
     fallback = lost * problem.demand.work.max(initial=0) * problem.horizon.seconds.max(initial=1)
     money = float(np.median(priced)) if priced.size else float(fallback) or 1.0
-    work = problem.demand.work.max(axis=(0, 1, 2), initial=0)
     slots = problem.shape["periods"] * problem.shape["blocks"]
     limits = np.ones((slots, len(resources)))
     for r, resource in enumerate(resources):
         for slot, limit in resource.limits.items():
             limits[slot, r] = limit.value or 1.0
-    return Scale(money if problem.policy.objective != "served" else 1.0, np.where(work > 0, work, 1), limits)
+    return Scale(money if problem.policy.objective != "served" else 1.0, _work_unit(problem), limits)
+
+
+def _work_unit(problem: FleetProblem) -> np.ndarray:
+    """[workload] the largest demand, or, where that takes many systems, the geometric mean of it and their rate.
+
+    Solvers drop coefficients below 1e-9 and leave open 1e-7: a system must not be less than that of the unit.
+    """
+    most = problem.demand.work.max(axis=(0, 1, 2), initial=0)
+    rate = problem.service.rate.max(axis=(0, 1), initial=0)
+    known = (most > 0) & (rate > 0)
+    systems = np.where(known, most, 1) / np.where(known, rate, 1)
+    return np.where(most > 0, most, 1) / np.sqrt(np.maximum(systems / MANY, 1.0))
 
 
 def _draws(problem: FleetProblem, resource: Resource, slot: int) -> tuple[np.ndarray, np.ndarray]:
