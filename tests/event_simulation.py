@@ -13,6 +13,7 @@ class Seen:
     ttft: np.ndarray
     tpot: np.ndarray
     batch: float
+    busy: float  # share of time in which anything is in flight
 
 
 def simulate(step_time, rate, isl, osl, *, slots=10_000, chunk=8192, requests=4000, seed=0, burstiness=1.0):
@@ -30,7 +31,7 @@ def simulate(step_time, rate, isl, osl, *, slots=10_000, chunk=8192, requests=40
     left_prompt = prompt.copy()
     waiting, prefilling = deque(), deque()
     running, left = np.empty(0, dtype=int), np.empty(0, dtype=int)
-    clock, coming, area = 0.0, 0, 0.0
+    clock, coming, area, busy = 0.0, 0, 0.0, 0.0
     while np.isnan(last).any():
         while coming < requests and arrival[coming] <= clock:
             waiting.append(coming)
@@ -52,6 +53,7 @@ def simulate(step_time, rate, isl, osl, *, slots=10_000, chunk=8192, requests=40
                 break
         duration = step_time(len(running), chunk - budget)
         area += duration * len(running)
+        busy += duration
         clock += duration
         left -= 1
         last[running[left == 0]] = clock
@@ -60,4 +62,5 @@ def simulate(step_time, rate, isl, osl, *, slots=10_000, chunk=8192, requests=40
         running = np.concatenate([running, np.asarray(done, dtype=int)])
         left = np.concatenate([left, output[np.asarray(done, dtype=int)] - 1])
     kept = slice(requests // 5, None)
-    return Seen((first - arrival)[kept], ((last - first) / (output - 1))[kept], area / clock)
+    tpot = (last - first) / (output - 1)
+    return Seen((first - arrival)[kept], tpot[kept], area / clock, busy / clock)

@@ -5,14 +5,16 @@ import math
 from typing import Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from clustermodel.assembly.layouts import Shape, candidates
+from clustermodel.assembly.layouts import Shape, candidates, stack_layouts
 from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
-from clustermodel.chain.search import Grid, cheapest, closer, product, sweep
+from clustermodel.chain.over_time import UnderArrivals, while_busy
+from clustermodel.chain.search import Grid, cheapest, closer, evaluations, operating_rows, product, sweep
 from clustermodel.chain.setup import Setup, limits
 from clustermodel.chain.sizing import systems
 from clustermodel.serving.open_loop import Latency
@@ -22,17 +24,40 @@ CLOSER = 2
 
 
 @dataclasses.dataclass(frozen=True)
+class Carried:
+    """How a rate of requests is carried."""
+
+    n_systems: int
+    fullest: float  # requests in flight of a replica that carries the most
+    arrivals: UnderArrivals  # what reaches a replica
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
     """The point chosen, and which objective stood in the way of a cheaper one."""
 
     shape: Shape
-    concurrency: float
+    concurrency: float  # in the mean, where a rate was asked
     evaluation: Evaluation
     active: str | None  # slo_ttft, slo_tpot or none
     idle: float  # what idle systems multiply the price by; 1 without a rate
-    n_systems: int | None
-    latency: Latency | None  # under arrivals, where a rate was asked
+    carried: Carried | None  # where a rate was asked
     searched: int  # points tried
+
+    @property
+    def latency(self) -> Latency | None:
+        """Under arrivals, where a rate was asked."""
+        return self.carried and self.carried.arrivals.latency
+
+    @property
+    def fullest(self) -> float:
+        """Requests in flight at which the replicas were counted: without a rate those that are."""
+        return self.carried.fullest if self.carried else self.concurrency
+
+    @property
+    def n_systems(self) -> int | None:
+        """Systems that carry the rate, where one was asked."""
+        return self.carried and self.carried.n_systems
 
 
 def choose(setup: Setup) -> Choice:
@@ -57,24 +82,45 @@ def choose(setup: Setup) -> Choice:
         searched += len(refined.shapes)
         allowed = refined.meets(*limits(setup))
     best = cheapest(refined, allowed)
-    evaluation, latency = refined.row(best), refined.latency
+    evaluation, carried = refined.row(best), _carried(setup, refined, best)
     return Choice(
         shape=refined.shapes[best],
-        concurrency=float(refined.concurrency[best]),
+        concurrency=float(refined.in_flight[best]),
         evaluation=evaluation,
         active=active_objective(grid, limits(setup), refined.price[best]),
         idle=float(refined.price[best] / evaluation.unit.blended),
-        n_systems=_n_systems(setup, refined, best),
-        latency=None if latency is None else jax.tree.map(lambda leaf: leaf[best], latency),
+        carried=carried,
         searched=searched,
     )
 
 
-def _n_systems(setup: Setup, grid: Grid, index: int) -> int | None:
-    if setup.question.rate is None:
+def _carried(setup: Setup, grid: Grid, index: int) -> Carried | None:
+    if grid.arrivals is None:
         return None
-    rate = np.asarray(grid.evaluations.point.request_rate)[[index]]
-    return int(systems(setup, [grid.shapes[index]], rate)[0])
+    at = jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), grid.arrivals)
+    bought = systems(setup, [grid.shapes[index]], np.asarray([at.capacity]))
+    return Carried(int(bought[0]), float(grid.concurrency[index]), at)
+
+
+def running(setup: Setup, choice: Choice) -> Choice:
+    """The choice while any request is in flight; itself without a rate."""
+    if choice.carried is None:
+        return choice
+    in_flight = float(while_busy(choice.carried.arrivals.usual.in_flight))
+    layout, one = stack_layouts([choice.shape]), np.asarray([in_flight])
+    found = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), evaluations(*operating_rows(setup, layout, one)))
+    return dataclasses.replace(choice, concurrency=in_flight, evaluation=found, carried=None)
+
+
+def systems_if(setup: Setup, choice: Choice, faster: float) -> float:
+    """Systems that there must be, over those that there are, if each does `faster` times what was predicted.
+
+    Whole ones where they carry a rate: none are saved while one stays.
+    """
+    if choice.carried is None:
+        return 1 / faster
+    needed = systems(setup, [choice.shape], np.asarray([float(choice.carried.arrivals.capacity) * faster]))
+    return float(needed[0]) / choice.carried.n_systems
 
 
 @runtime_checkable

@@ -109,6 +109,6 @@ def _point(setup: Setup, grid: Grid, index: int) -> dict[str, Any]:
         "tok_s_per_mw": WATTS_PER_MW * rate / carried / planned_power(setup, inlet),
         "ttft_ms": float(grid.ttft[index]) * MILLISECONDS,
         "tpot_ms": tpot * MILLISECONDS,
-        "concurrency": float(grid.concurrency[index]),
+        "concurrency": float(grid.in_flight[index]),
         "layout": dict(zip(("tp", "pp", "dp", "ep"), shape, strict=True)),
     }

@@ -1,6 +1,7 @@
 """`cost`: one deployment, from the question to the answer with its working and its sources."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from clustermodel import __version__
 from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.choose import Choice, choose, systems_if
 from clustermodel.chain.fields import MS, memory_fields, speed, step_ms
 from clustermodel.chain.input_ranges import price_range
 from clustermodel.chain.money import hour_parts, money_fields
@@ -91,7 +92,8 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
         "assumptions": assumptions(setup),
         "sources": sources(catalog, setup),
     }
-    return found | {"uncertainty": uncertainty(found, ranges(catalog, setup))}
+    needed = functools.partial(systems_if, setup, choice)
+    return found | {"uncertainty": uncertainty(found, ranges(catalog, setup), needed)}
 
 
 def _before_decode(point: ServingPoint) -> dict[str, float]:
@@ -101,9 +103,14 @@ def _before_decode(point: ServingPoint) -> dict[str, float]:
 
 
 def binding_limit(setup: Setup, choice: Choice, resource_time: dict[str, float]) -> str:
-    """The active objective, else capacity where memory limits the batch, else the largest resource."""
+    """The active objective, else demand where one system is enough, else capacity where memory limits the batch.
+
+    Else the largest resource.
+    """
     if choice.active:
         return choice.active
+    if choice.n_systems == 1:
+        return "demand"
     wanted = min(choice.concurrency, float(setup.engine.spec.max_num_seqs) * choice.shape[2])
     if float(choice.evaluation.point.memory.sequences) < 1.1 * wanted:
         return "capacity"

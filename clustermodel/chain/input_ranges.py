@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from clustermodel import specs
 from clustermodel.catalog import Entry, Written
-from clustermodel.chain.choose import Choice
+from clustermodel.chain.choose import Carried, Choice
+from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.numbers import Number, system_numbers, with_system
-from clustermodel.chain.search import evaluations
+from clustermodel.chain.over_time import while_busy
+from clustermodel.chain.search import Rows, evaluations, in_the_mean
 from clustermodel.chain.setup import Setup
+from clustermodel.chain.sizing import fleet_price
 from clustermodel.economics.montecarlo import triangular
 from clustermodel.kept import Kept
 from clustermodel.physics.deployment import Layout
@@ -175,12 +178,32 @@ def _at_ends(setup: Setup, choice: Choice, numbers: Sequence[Uncertain]) -> Floa
 
 
 def _log_prices(setups: Sequence[Setup], choice: Choice) -> Floats:
-    """Logarithm of the price of a token at the chosen layout and concurrency, before idle systems; NaN if unfit."""
-    layout, n = Layout(*map(_leaf, choice.shape)), _leaf(choice.concurrency)
-    asked = [(each.deployment(layout), each.load(n), each.money) for each in setups]
-    found = evaluations(*specs.gather(asked))
-    served = (np.asarray(found.point.memory.fits) > 0) & np.isfinite(found.unit.blended)
-    return np.log(np.where(served, found.unit.blended, np.nan))
+    """Logarithm of the price of a token at the chosen layout and load; NaN where it does not fit."""
+    if choice.carried is None:
+        found = evaluations(*_rows(setups, choice, choice.concurrency))
+        price = np.asarray(found.unit.blended)
+    else:
+        found, price = _under_arrivals(setups, choice, choice.carried)
+    served = (np.asarray(found.point.memory.fits) > 0) & np.isfinite(price)
+    return np.log(np.where(served, price, np.nan))
+
+
+def _under_arrivals(setups: Sequence[Setup], choice: Choice, carried: Carried) -> tuple[Evaluation, Floats]:
+    """Full replicas, and the price of a token from as many whole systems of them as carry the rate."""
+    full = evaluations(*_rows(setups, choice, carried.fullest))
+    usual = jax.tree.map(lambda leaf: np.full(len(setups), leaf), carried.arrivals.usual)
+    mean = in_the_mean(_rows(setups, choice, float(while_busy(carried.arrivals.usual.in_flight))), usual)
+    rates = np.asarray(full.point.request_rate)
+    prices = [
+        fleet_price(each, [choice.shape], rates[[i]], jax.tree.map(lambda leaf, i=i: leaf[[i]], mean.hour))[0]
+        for i, each in enumerate(setups)
+    ]
+    return full, np.asarray(prices)
+
+
+def _rows(setups: Sequence[Setup], choice: Choice, concurrency: float) -> Rows:
+    layout, n = Layout(*map(_leaf, choice.shape)), _leaf(concurrency)
+    return specs.gather([(each.deployment(layout), each.load(n), each.money) for each in setups])
 
 
 def _log_effects(numbers: list[Uncertain], ends: Floats) -> Floats:

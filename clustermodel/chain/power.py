@@ -10,7 +10,7 @@ from clustermodel import __version__
 from clustermodel.calibration.power import clocks, planning
 from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.choose import Choice, choose, running
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
@@ -148,7 +148,8 @@ def _per_token(setup: Setup, choice: Choice, watts: dict[str, Any]) -> dict[str,
 
 
 def _caps(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
-    """What a cap on the boards would do, and the best cap for joules and for dollars per token."""
+    """What a cap on the boards would do while they run, and the best cap for joules and for dollars per token."""
+    choice = running(setup, choice)
     evaluation, board = choice.evaluation, setup.money.board
     layout = Layout(*(jnp.asarray(float(each)) for each in choice.shape))
     load = setup.load(jnp.asarray(choice.concurrency))

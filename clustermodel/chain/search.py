@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from clustermodel import specs
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
+from clustermodel.chain.over_time import (
+    Arriving,
+    UnderArrivals,
+    objectives,
+    over_time,
+    under_arrivals,
+    while_busy,
+)
 from clustermodel.chain.setup import Setup
 from clustermodel.chain.sizing import fleet_price, replica_arrivals
 from clustermodel.kept import Kept, in_chunks
@@ -28,21 +36,29 @@ _DIP = 0.05
 """Share by which a price may fall between two rungs of the first ladder and rise again."""
 
 
+Rows = tuple[Deployment, Load, Money]
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid:
     """Pairs of layout and concurrency, and what each came to (rows of `evaluations`)."""
 
     shapes: tuple[Shape, ...]
     concurrency: NDArray[np.float64]
-    evaluations: Evaluation
+    evaluations: Evaluation  # under arrivals in the mean over time
     ttft: NDArray[np.float64]  # s, as the objectives are meant: mean, or a percentile under arrivals
     tpot: NDArray[np.float64]
     price: NDArray[np.float64]  # USD per token of any class, idle systems included
-    latency: Latency | None  # under arrivals, where a rate was asked
+    arrivals: UnderArrivals | None  # where a rate was asked
 
     def row(self, index: int) -> Evaluation:
         """One row."""
         return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), self.evaluations)
+
+    @property
+    def in_flight(self) -> NDArray[np.float64]:
+        """Requests in flight: as tried, or under arrivals in the mean."""
+        return self.concurrency if self.arrivals is None else np.asarray(self.arrivals.usual.in_flight)
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -72,26 +88,38 @@ _evaluate_rows = Kept(jax.vmap(evaluate))
 def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64]) -> Grid:
     """Evaluate pairs of layout and concurrency, in compiled chunks of equal size."""
     layouts = stack_layouts(list(shapes))
-    deployment, load = _template(setup, layouts)
-    every = specs.spread((deployment, load, setup.money), len(shapes))
-    rows = eqx.tree_at(lambda each: (each[0].layout, each[1].concurrency), every, (layouts, concurrency))
-    evaluated = evaluations(*rows)
-    if setup.question.rate is None:
-        point, price = evaluated.point, evaluated.unit.blended
-        ttft, tpot, price = (np.asarray(each) for each in (point.ttft, point.tpot, price))
-        return Grid(tuple(shapes), concurrency, evaluated, ttft, tpot, price, None)
-    rates = replica_arrivals(setup, shapes, np.asarray(evaluated.point.request_rate))
-    latency = in_chunks(functools.partial(_latency_rows, deployment, load, setup.arrivals), layouts, rates)
-    level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
-    return Grid(
-        shapes=tuple(shapes),
-        concurrency=concurrency,
-        evaluations=evaluated,
-        ttft=np.asarray(getattr(latency.ttft, level)),
-        tpot=np.asarray(getattr(latency.tpot, level)),
-        price=fleet_price(setup, shapes, evaluated),
-        latency=latency,
-    )
+    evaluated = evaluations(*operating_rows(setup, layouts, concurrency))
+    point, price = evaluated.point, evaluated.unit.blended
+    ttft, tpot, price = (np.asarray(each) for each in (point.ttft, point.tpot, price))
+    closed = Grid(tuple(shapes), concurrency, evaluated, ttft, tpot, price, None)
+    return closed if setup.question.rate is None else _under_arrivals(setup, closed, layouts)
+
+
+def _under_arrivals(setup: Setup, grid: Grid, layouts: Layout) -> Grid:
+    """The same replicas when each gets the requests that whole systems of them leave it, one by one."""
+    capacity = np.asarray(grid.evaluations.point.request_rate)
+    peak, above = replica_arrivals(setup, grid.shapes, capacity), float(setup.workload.spec.peak_to_mean)
+    run = functools.partial(_latency_rows, *_template(setup, layouts), setup.arrivals)
+    under = under_arrivals(capacity, peak, above, setup.osl, functools.partial(in_chunks, run, layouts))
+    running = operating_rows(setup, layouts, np.asarray(jax.vmap(while_busy)(under.usual.in_flight)))
+    found = in_the_mean(running, under.usual)
+    ttft, tpot = objectives(under.latency, setup.question.percentile)
+    price = np.where(np.isfinite(ttft), fleet_price(setup, grid.shapes, capacity, found.hour), np.inf)
+    return Grid(grid.shapes, grid.concurrency, found, ttft, tpot, price, under)
+
+
+def in_the_mean(running: Rows, usual: Arriving) -> Evaluation:
+    """Rows of operating points while any request is in flight, in the mean over time."""
+    return in_chunks(_over_time_rows, evaluations(*running), *running, usual)
+
+
+_over_time_rows = Kept(jax.vmap(over_time))
+
+
+def operating_rows(setup: Setup, layouts: Layout, concurrency: NDArray[np.float64]) -> Rows:
+    """Everything about each row; layout and concurrency differ from row to row."""
+    every = specs.spread((*_template(setup, layouts), setup.money), len(concurrency))
+    return eqx.tree_at(lambda each: (each[0].layout, each[1].concurrency), every, (layouts, concurrency))
 
 
 def _template(setup: Setup, layouts: Layout) -> tuple[Deployment, Load]:
@@ -119,10 +147,23 @@ def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:
 
 
 def cheapest(grid: Grid, allowed: NDArray[np.bool_]) -> int:
-    """Row with the lowest price among the allowed; of equal ones, which whole systems make, the fastest."""
-    least = np.min(grid.price[allowed])
-    equal = allowed & (grid.price <= least * (1 + _EQUAL))
-    return int(np.argmin(np.where(equal, grid.tpot, np.inf)))
+    """Row with the lowest price among the allowed; see `preferred`."""
+    return preferred(grid.price, grid.tpot, grid.arrivals, allowed)
+
+
+def preferred(
+    price: NDArray[np.float64],
+    tpot: NDArray[np.float64],
+    arrivals: UnderArrivals | None,
+    allowed: NDArray[np.bool_],
+) -> int:
+    """Row with the lowest price among the allowed; of equal ones, which whole systems make, the fastest.
+
+    Of the same systems at the same speed, the row that says how much they could carry at the most.
+    """
+    equal = allowed & (price <= np.min(price[allowed]) * (1 + _EQUAL))
+    carries = np.zeros_like(tpot) if arrivals is None else np.asarray(arrivals.capacity)
+    return int(np.lexsort((-carries, np.where(equal, tpot, np.inf)))[0])
 
 
 def lower_envelope(

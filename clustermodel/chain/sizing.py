@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustermodel.assembly.layouts import Shape
-from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.setup import Setup
+from clustermodel.economics.levelized import HourCost
 
 
 def replicas_per_system(setup: Setup, shapes: Sequence[Shape]) -> NDArray[np.float64]:
@@ -38,11 +38,14 @@ def replica_arrivals(
     return peak / (working * systems(setup, shapes, replica_rate))
 
 
-def fleet_price(setup: Setup, shapes: Sequence[Shape], evaluations: Evaluation) -> NDArray[np.float64]:
+def fleet_price(
+    setup: Setup, shapes: Sequence[Shape], replica_rate: NDArray[np.float64], hour: HourCost
+) -> NDArray[np.float64]:
     """Cost of a token of any class when whole systems are paid for and only the asked rate is served (USD).
 
-    Each accelerator's hour already contains the utilisation that the question states.
+    `replica_rate` is the most that a replica carries (requests/s). Each accelerator's hour already contains the
+    utilisation that the question states.
     """
-    hour = sum(np.asarray(getattr(evaluations.hour, f.name)) for f in dataclasses.fields(evaluations.hour))
-    paid = systems(setup, shapes, np.asarray(evaluations.point.request_rate)) * float(setup.system.spec.count)
-    return paid * hour / (float(setup.question.rate or np.nan) * (setup.isl + setup.osl))
+    parts = sum(np.asarray(getattr(hour, f.name)) for f in dataclasses.fields(hour))
+    paid = systems(setup, shapes, replica_rate) * float(setup.system.spec.count)
+    return paid * parts / (float(setup.question.rate or np.nan) * (setup.isl + setup.osl))

@@ -22,6 +22,7 @@ WALLS = {
     "host_overhead": "launches and the host take most of a step",
     "prefill": "prefill takes most of a step",
     "tier_bandwidth": "reading farther memory takes most of a step",
+    "demand": "one system, the least there can be, carries the rate",
     "slo_ttft": "cheaper points are slower than --max-ttft-ms",
     "slo_tpot": "cheaper points are slower than --max-tpot-ms",
 }
@@ -75,8 +76,13 @@ def _setting(answer: Answer) -> str:
         f"{answer['kv_precision']} cache; {count(answer['isl'])} tokens in, {count(answer['osl'])} out, "
         f"{percent(answer['prefix_hit_rate'])} of the input cached\n"
         f"{replica}{stranded}, {layout(answer['layout'])}; "
-        f"{count(answer['concurrency'])} requests in flight, {figure(answer['batch'])} running"
+        f"{load(answer)} requests in flight, {figure(answer['batch'])} running"
     )
+
+
+def load(answer: Answer) -> str:
+    """Requests in flight: of a closed loop as asked or chosen, under arrivals in the mean."""
+    return count(answer["concurrency"]) if answer["n_systems"] is None else figure(answer["concurrency"])
 
 
 def _price(answer: Answer) -> Text:
@@ -87,6 +93,12 @@ def _price(answer: Answer) -> Text:
     limit = answer["binding_limit"]
     text.append(f"\nset by {words(limit)}: {WALLS[limit]}", style="bold")
     return text
+
+
+def _fleet(answer: Answer) -> str:
+    some = "1 system carries" if answer["n_systems"] == 1 else f"{count(answer['n_systems'])} systems carry"
+    full = percent(answer["latency"]["utilisation"])
+    return f"{some} the rate, peaks and repairs included; {full} full at the peaks"
 
 
 def _percentiles(latency: Mapping[str, Any]) -> str:
@@ -132,7 +144,7 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{n['joules_per_output_token']} J per output token; {rate_per_mw} M output tok/s a planned MW",
     )
     if answer["n_systems"] is not None:
-        yield "fleet", f"{n['n_systems']} systems carry the rate, peaks and repairs included"
+        yield "fleet", _fleet(answer)
     yield (
         "money",
         f"{_basis(answer)} at utilisation {n['utilisation']}, {words(answer['allocation'])} among the tokens",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clustermodel.report.cost import WALLS, layout
+from clustermodel.report.cost import WALLS, layout, load
 from clustermodel.report.figures import count, figure, label, percent, usd, words
 
 Answer = Mapping[str, Any]
@@ -46,7 +46,7 @@ def _cost(answer: Answer) -> Headline:
             ("first token", f"{figure(answer['ttft_ms'])} ms"),
             ("throughput", f"{figure(answer['output_tok_s_per_accelerator'])} output tok/s an accelerator"),
             ("power", f"{board} W board, {meter} W at the meter"),
-            ("layout", f"{layout(answer['layout'])}, {count(answer['concurrency'])} requests in flight"),
+            ("layout", f"{layout(answer['layout'])}, {load(answer)} requests in flight"),
             ("requests", f"{count(answer['isl'])} tokens in, {count(answer['osl'])} out"),
             ("formats", f"{answer['precision']} weights, {answer['kv_precision']} cache"),
             ("money", f"{words(answer['cost_basis'])}, utilisation {figure(answer['utilisation'])}"),

@@ -27,12 +27,12 @@ def prefill_power(board: BoardPower, pools: Pools, load: Load, point: PoolsPoint
 
 
 def decode_power(board: BoardPower, pools: Pools, load: Load, point: PoolsPoint) -> PoolPower:
-    """A decode worker iterates without pause over its share of the running sequences."""
+    """A decode worker iterates over its share of the running sequences; with less than one it waits in between."""
     pool = pools.decode
     batch = point.batch / pool.workers
     need = serving_work(pool.worker, load, batch, load.context, board.padding_rows).decode
-    power = _power(board, pool, utilisation(need, point.tpot))
-    return PoolPower(power, power)
+    power, iterating = _power(board, pool, utilisation(need, point.tpot)), jnp.minimum(batch, 1.0)
+    return PoolPower(power, iterating * power + (1 - iterating) * board.stalled)
 
 
 def _power(board: BoardPower, pool: Pool, used: Utilisation) -> Scalar:

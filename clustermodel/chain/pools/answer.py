@@ -1,6 +1,7 @@
 """`cost` of a disaggregated deployment: both pools, what joins them, and the price of each class of tokens."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -19,7 +20,7 @@ from clustermodel.chain.pools.bill import (
     power_parts,
     watts,
 )
-from clustermodel.chain.pools.choose import PoolsChoice, choose_pools
+from clustermodel.chain.pools.choose import PoolsChoice, choose_pools, n_systems, systems_if
 from clustermodel.chain.pools.search import laid_out, shape_of
 from clustermodel.chain.pools.setup import PoolsSetup, set_up_pools
 from clustermodel.chain.provenance import assumptions, inputs, sources
@@ -62,8 +63,8 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
         "compute_precision": decode.precision.widest_arithmetic,
         "layout": layout(choice),
         "n_accelerators": choice.n_accelerators,
-        "n_systems": choice.n_systems,
-        "concurrency": choice.plan.concurrency,
+        "n_systems": n_systems(setup, choice) if choice.arrivals else None,
+        "concurrency": choice.concurrency,
         **speed(decode, point, choice.latency, choice.n_accelerators),
         **money_fields(both),
         **power_fields(both),
@@ -86,7 +87,8 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
         "assumptions": assumptions(*views),
         "sources": sources(catalog, *views),
     }
-    return found | {"uncertainty": uncertainty(found, _ranges(catalog, setup))}
+    needed = functools.partial(systems_if, setup, choice)
+    return found | {"uncertainty": uncertainty(found, _ranges(catalog, setup), needed)}
 
 
 def _ranges(catalog: Catalog, setup: PoolsSetup) -> dict[str, Interval]:
@@ -150,15 +152,18 @@ def _transfer(both: Both) -> dict[str, float]:
 
 
 def binding_limit(both: Both) -> str:
-    """The active objective, else capacity where memory limits the batch, else what most of the money waits for.
+    """The active objective, else demand where one system of each pool is enough, else capacity where memory limits.
 
-    The prefill pool's whole bill counts as `prefill`; the decode pool's is split like its iteration.
+    Else what most of the money waits for. The prefill pool's whole bill counts as `prefill`; the decode pool's is
+    split like its iteration.
     """
     choice, point = both.choice, both.choice.evaluation.point
     if choice.active:
         return choice.active
+    if choice.arrivals and n_systems(both.setup, choice) == 1 + both.setup.apart:
+        return "demand"
     held = float(point.memory.sequences) * choice.plan.decode_workers
-    if held < 1.1 * min(choice.plan.concurrency, float(point.room)):
+    if held < 1.1 * min(choice.concurrency, float(point.room)):
         return "capacity"
     none = jnp.zeros_like(point.tpot)
     split = owed(point.step, point.memory.placement, Phases(none, none, point.tpot))

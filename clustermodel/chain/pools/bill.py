@@ -93,7 +93,7 @@ def unit_cost(both: Both) -> UnitCost:
     """Cost of a token of each class: input by the prefill pool's bill, output by the decode pool's."""
     found, idle, allocation = both.choice.evaluation, both.choice.idle, both.setup.question.allocation
     if allocation in SINGLE_CLASS:
-        load = both.setup.decode.load(both.choice.plan.concurrency)
+        load = both.setup.decode.load(both.choice.concurrency)
         return single_class_cost(allocation, found.bill * idle, pool_rates(found.point, load))
     return jax.tree.map(lambda price: price * idle, found.unit)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustermodel.catalog import InfeasibleError
 from clustermodel.chain.choose import active_objective
+from clustermodel.chain.over_time import UnderArrivals
 from clustermodel.chain.pools.evaluate import PoolsEvaluation
 from clustermodel.chain.pools.search import (
     Plan,
@@ -21,11 +22,12 @@ from clustermodel.chain.pools.search import (
     shape_of,
 )
 from clustermodel.chain.pools.setup import PoolsSetup
-from clustermodel.chain.pools.sizing import systems
+from clustermodel.chain.pools.sizing import accelerators, systems
 from clustermodel.chain.setup import MILLISECONDS, limits
 from clustermodel.serving.open_loop import Latency
 
 _GB = 1e9
+_DIGITS = 12  # of prices that are told apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +39,17 @@ class PoolsChoice:
     active: str | None  # slo_ttft, slo_tpot or none
     searched: int  # points tried
     idle: float = 1.0  # what idle systems multiply the price by; 1 without a rate
-    n_systems: int | None = None
-    latency: Latency | None = None  # under arrivals, where a rate was asked
+    arrivals: UnderArrivals | None = None  # where a rate was asked
+
+    @property
+    def concurrency(self) -> float:
+        """Requests in flight; in the mean, where a rate was asked."""
+        return float(self.plan.concurrency if self.arrivals is None else self.arrivals.usual.in_flight)
+
+    @property
+    def latency(self) -> Latency | None:
+        """Under arrivals, where a rate was asked."""
+        return self.arrivals and self.arrivals.latency
 
     @property
     def n_accelerators(self) -> int:
@@ -53,18 +64,32 @@ def choose_pools(setup: PoolsSetup) -> PoolsChoice:
     finer = finer_ratios(setup, grid, allowed_points(setup, grid))
     grids = [grid, finer, finer_loads(setup, finer, finer.meets(*objectives))]
     best = [cheapest(each, each.meets(*objectives)) for each in grids]
-    chosen, index = min(zip(grids, best, strict=True), key=lambda found: found[0].price[found[1]])
+    least = min(float(each.price[row]) for each, row in zip(grids, best, strict=True))
+    found = lambda pair: (round(float(pair[0].price[pair[1]]) / least, _DIGITS), pair[0].tpot[pair[1]])
+    chosen, index = min(zip(grids, best, strict=True), key=found)
     row = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), tree)
-    found, asked = row(chosen.evaluations), setup.question.rate is not None
+    evaluation = row(chosen.evaluations)
     return PoolsChoice(
         plan=chosen.plan(index),
-        evaluation=found,
+        evaluation=evaluation,
         active=active_objective(grid, objectives, float(chosen.price[index])),
         searched=sum(len(each.price) for each in grids),
-        idle=float(chosen.price[index] / found.unit.blended),
-        n_systems=int(sum(systems(setup, found).values())) if asked else None,
-        latency=row(chosen.latency),
+        idle=float(chosen.price[index] / evaluation.unit.blended),
+        arrivals=row(chosen.arrivals),
     )
+
+
+def systems_if(setup: PoolsSetup, choice: PoolsChoice, faster: float) -> float:
+    """Systems that there must be, over those that there are, if each does `faster` times what was predicted."""
+    if choice.arrivals is None:
+        return 1 / faster
+    return n_systems(setup, choice, faster) / n_systems(setup, choice)
+
+
+def n_systems(setup: PoolsSetup, choice: PoolsChoice, faster: float = 1.0) -> int:
+    """Systems of both pools that carry the rate, each `faster` than predicted."""
+    capacity = np.asarray(choice.arrivals.capacity if choice.arrivals else np.nan).reshape(1) * faster
+    return int(sum(each[0] for each in systems(setup, accelerators(choice.evaluation), capacity).values()))
 
 
 def allowed_points(setup: PoolsSetup, grid: PoolsGrid) -> NDArray[np.bool_]:

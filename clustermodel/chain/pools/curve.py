@@ -27,17 +27,18 @@ def curve(catalog: Catalog, question: Question) -> list[dict[str, Any]]:
 
 def _point(setup: PoolsSetup, grid: PoolsGrid, index: int) -> dict[str, Any]:
     found = jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), grid.evaluations)
-    choice = PoolsChoice(grid.plan(index), found, active=None, searched=len(grid.price))
+    arrivals = jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), grid.arrivals)
+    choice = PoolsChoice(grid.plan(index), found, None, searched=len(grid.price), arrivals=arrivals)
     point = found.point
     return {
         "system": setup.decode.system.slug,
         "prefill_system": setup.prefill.system.slug,
-        "interactivity_tok_s_user": 1 / float(point.tpot),
+        "interactivity_tok_s_user": 1 / float(grid.tpot[index]),
         "usd_per_mtok_total": float(grid.price[index]) * MILLION,
         "output_tok_s_per_accelerator": float(point.output_rate) / choice.n_accelerators,
         "tok_s_per_mw": power_fields(Both(setup, choice))["tok_s_per_mw"],
-        "ttft_ms": float(point.ttft) * MS,
-        "tpot_ms": float(point.tpot) * MS,
-        "concurrency": choice.plan.concurrency,
+        "ttft_ms": float(grid.ttft[index]) * MS,
+        "tpot_ms": float(grid.tpot[index]) * MS,
+        "concurrency": choice.concurrency,
         "layout": layout(choice),
     }

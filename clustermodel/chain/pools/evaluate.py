@@ -56,8 +56,7 @@ def evaluate_pools(pools: Pools, load: Load, owners: Owners) -> PoolsEvaluation:
     point = disaggregated(pools, load)
     prefill = _bill(pools.prefill, owners.prefill, prefill_power(owners.prefill.board, pools, load, point))
     decode = _bill(pools.decode, owners.decode, decode_power(owners.decode.board, pools, load, point))
-    holding = holding_of(pools.prefill.worker, owners.prefill)
-    unit = disaggregated_costs(prefill.bill, decode.bill, pool_rates(point, load), point.token_time, holding)
+    unit = pool_costs(pools, load, owners, (prefill, decode), point)
     fits = jnp.minimum(point.memory.fits, point.prefill_memory.fits)
     return PoolsEvaluation(point, prefill, decode, unit, fits)
 
@@ -73,6 +72,15 @@ def _bill(pool: Pool, money: Money, power: PoolPower) -> PoolBill:
     inlet = system_power(pool.worker.system, power.mean, unread)
     carried = pool.workers * carried_accelerators(pool.worker)
     return PoolBill(power, inlet, hour_cost(pool.worker, money, inlet.total), carried)
+
+
+def pool_costs(
+    pools: Pools, load: Load, owners: Owners, bills: tuple[PoolBill, PoolBill], point: PoolsPoint
+) -> UnitCost:
+    """Cost of a token of each class, of the bills of the prefill and the decode pool (USD)."""
+    holding = holding_of(pools.prefill.worker, owners.prefill)
+    rates = pool_rates(point, load)
+    return disaggregated_costs(bills[0].bill, bills[1].bill, rates, point.token_time, holding)
 
 
 def pool_rates(point: PoolsPoint, load: Load) -> TokenRates:

@@ -34,7 +34,7 @@ def power(catalog: Catalog, question: Question) -> dict[str, Any]:
         "precision": decode.precision.label,
         "layout": layout(choice),
         "n_accelerators": choice.n_accelerators,
-        "concurrency": choice.plan.concurrency,
+        "concurrency": choice.concurrency,
         "batch": float(point.batch),
         "tpot_ms": float(point.tpot) * MS,
         "output_tok_s_per_accelerator": float(point.output_rate) / choice.n_accelerators,

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from clustermodel._types import Scalar
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.catalog import ConfigError
+from clustermodel.chain.over_time import Arriving, UnderArrivals, objectives, under_arrivals, while_busy
 from clustermodel.chain.pools.evaluate import Owners, PoolsEvaluation, evaluate_pools
 from clustermodel.chain.pools.fronts import decode_front, prefill_front
+from clustermodel.chain.pools.over_time import over_time
 from clustermodel.chain.pools.setup import PoolsSetup
 from clustermodel.chain.pools.sizing import deployment_arrivals, fleet_price
-from clustermodel.chain.search import concurrencies
+from clustermodel.chain.search import concurrencies, preferred
 from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Layout
 from clustermodel.serving.load import Load
@@ -60,7 +62,7 @@ class PoolsGrid:
     tpot: NDArray[np.float64]
     price: NDArray[np.float64]  # USD per token of any class
     load_asked: bool  # whether the question names the requests in flight
-    latency: Latency | None  # under arrivals, where a rate was asked
+    arrivals: UnderArrivals | None  # where a rate was asked
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -86,8 +88,8 @@ class PoolsGrid:
 
 
 def cheapest(grid: PoolsGrid, allowed: NDArray[np.bool_]) -> int:
-    """Row with the lowest price among the allowed."""
-    return int(np.argmin(np.where(allowed, grid.price, np.inf)))
+    """Row with the lowest price among the allowed; see `preferred`."""
+    return preferred(grid.price, grid.tpot, grid.arrivals, allowed)
 
 
 def first_grid(setup: PoolsSetup) -> PoolsGrid:
@@ -182,8 +184,7 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
         jnp.asarray(each[:, 1]),
         jnp.asarray(loads, dtype=float),
     )
-    load = setup.decode.load(jnp.ones(()))
-    found = in_chunks(functools.partial(_evaluate_plans, setup.template, load, setup.owners), plans)
+    found = in_chunks(functools.partial(_evaluate_plans, *_shared(setup), setup.owners), plans)
     plain = PoolsGrid(
         plans=jax.tree.map(np.asarray, plans),
         evaluations=found,
@@ -191,25 +192,30 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
         tpot=found.point.tpot,
         price=np.asarray(found.unit.blended),
         load_asked=setup.question.concurrency is not None,
-        latency=None,
+        arrivals=None,
     )
     return plain if setup.question.rate is None else _under_arrivals(setup, plain)
 
 
 def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
-    """The same plans when each deployment gets the requests that it can serve, one by one."""
-    run = functools.partial(
-        _latency_rows, setup.template, setup.decode.load(jnp.ones(())), setup.decode.arrivals
+    """The same plans when each deployment gets the requests that whole systems of them leave it, one by one."""
+    decode, plans = setup.decode, grid.plans
+    capacity = np.asarray(grid.evaluations.point.request_rate)
+    peak, above = deployment_arrivals(setup, capacity), float(decode.workload.spec.peak_to_mean)
+    run = functools.partial(_latency_rows, *_shared(setup), decode.arrivals)
+    under = under_arrivals(capacity, peak, above, decode.osl, functools.partial(in_chunks, run, plans))
+    running = eqx.tree_at(
+        lambda p: p.concurrency, plans, np.asarray(jax.vmap(while_busy)(under.usual.in_flight))
     )
-    latency = in_chunks(run, grid.plans, deployment_arrivals(setup, grid.evaluations))
-    level = "mean" if setup.question.percentile is None else f"p{setup.question.percentile}"
-    return dataclasses.replace(
-        grid,
-        ttft=np.asarray(getattr(latency.ttft, level)),
-        tpot=np.asarray(getattr(latency.tpot, level)),
-        price=fleet_price(setup, grid.evaluations),
-        latency=latency,
-    )
+    found = in_chunks(functools.partial(_in_the_mean, *_shared(setup), setup.owners), running, under.usual)
+    ttft, tpot = objectives(under.latency, setup.question.percentile)
+    price = np.where(np.isfinite(ttft), fleet_price(setup, found, capacity), np.inf)
+    return dataclasses.replace(grid, evaluations=found, ttft=ttft, tpot=tpot, price=price, arrivals=under)
+
+
+def _shared(setup: PoolsSetup) -> tuple[Pools, Load]:
+    """What all plans have in common."""
+    return setup.template, setup.decode.load(jnp.ones(()))
 
 
 @Kept
@@ -230,8 +236,22 @@ def laid_out(template: Pools, plan: Plan) -> Pools:
 
 @Kept
 def _evaluate_plans(template: Pools, load: Load, owners: Owners, plans: Plan) -> PoolsEvaluation:
-    def one(plan: Plan) -> PoolsEvaluation:
-        asked = eqx.tree_at(lambda each: each.concurrency, load, plan.concurrency)
-        return evaluate_pools(laid_out(template, plan), asked, owners)
+    return jax.vmap(lambda plan: evaluate_pools(*_asked(template, load, plan), owners))(plans)
 
-    return jax.vmap(one)(plans)
+
+@Kept
+def _in_the_mean(
+    template: Pools, load: Load, owners: Owners, plans: Plan, usual: Arriving
+) -> PoolsEvaluation:
+    """Plans at the load they have while any request is in flight, in the mean over time."""
+
+    def one(plan: Plan, arriving: Arriving) -> PoolsEvaluation:
+        pools, asked = _asked(template, load, plan)
+        return over_time(evaluate_pools(pools, asked, owners), pools, asked, owners, arriving)
+
+    return jax.vmap(one)(plans, usual)
+
+
+def _asked(template: Pools, load: Load, plan: Plan) -> tuple[Pools, Load]:
+    loaded = eqx.tree_at(lambda each: each.concurrency, load, plan.concurrency)
+    return laid_out(template, plan), loaded
