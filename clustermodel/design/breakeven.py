@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from clustermodel import __version__
 from clustermodel.assembly.layouts import AXES, candidates
-from clustermodel.catalog import Catalog, ConfigError, Entry, InfeasibleError
+from clustermodel.catalog import Catalog, Entry, InfeasibleError
 from clustermodel.chain.choose import CLOSER, Choice, choose
 from clustermodel.chain.cost import SCHEMA, answer
 from clustermodel.chain.numbers import Number, system_numbers, with_price, with_system
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, closer, product, sweep
 from clustermodel.chain.setup import Setup, find, limits, set_up
+from clustermodel.design.asked import refuse
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
 
@@ -34,10 +35,7 @@ def breakeven(
     Raises:
         InfeasibleError: one of the two has no answer, or no price above 0 matches.
     """
-    if question.cost_basis != "bottom_up":
-        raise ConfigError(
-            f"--cost-basis {question.cost_basis}: a break-even price is levelized; use bottom_up, the default"
-        )
+    refuse_unlike_prices(question)
     target_setup = set_up(catalog, dataclasses.replace(question, system=reference))
     target = choose(target_setup)
     setup = candidate_setup(catalog, dataclasses.replace(question, system=candidate))
@@ -60,6 +58,15 @@ def breakeven(
         "candidate": answer(catalog, matched, choice),
         "reference": answer(catalog, target_setup, target),
     }
+
+
+def refuse_unlike_prices(question: Question) -> None:
+    """A break-even price is levelized, and one for all tokens."""
+    refuse(
+        question,
+        dated="a break-even price is levelized",
+        shared="a break-even price is the same under every allocation, for both systems serve the same tokens",
+    )
 
 
 def _asked(question: Question) -> dict[str, Any]:

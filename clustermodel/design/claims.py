@@ -13,6 +13,7 @@ from clustermodel.chain.choose import choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.question import Question, named, option
 from clustermodel.chain.setup import Setup, find, model_entry, set_up
+from clustermodel.design.asked import mistakes
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
 
@@ -66,7 +67,11 @@ def claims(catalog: Catalog, question: Question, candidate: str, reference: str)
 
 
 def _refuse_what_claims_are_not_about(question: Question) -> None:
-    problems = []
+    problems = mistakes(
+        question,
+        dated="claims about capital are about purchase prices",
+        shared="claims are about all tokens together",
+    )
     lengths = {"workload": question.workload != Question.workload, "isl": question.isl, "osl": question.osl}
     if given := [option(name) for name, value in lengths.items() if value]:
         own = ", ".join(dict.fromkeys(name for name, _ in WORKLOADS))
@@ -76,14 +81,6 @@ def _refuse_what_claims_are_not_about(question: Question) -> None:
         )
     if question.rate is not None:
         problems.append("--rate: claims are about systems that are always busy; leave it out")
-    if question.cost_basis != "bottom_up":
-        problems.append(
-            f"--cost-basis {question.cost_basis}: claims about capital are about purchase prices; use bottom_up"
-        )
-    if question.allocation != Question.allocation:
-        problems.append(
-            f"--allocation {question.allocation}: claims are about all tokens together; leave it out"
-        )
     if problems:
         raise ConfigError("\n".join(problems))
 

@@ -13,7 +13,12 @@ from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.numbers import with_price, with_system
 from clustermodel.chain.question import Question, named
 from clustermodel.chain.setup import Setup, set_up
-from clustermodel.design.breakeven import candidate_setup, matching_price, price_per_token
+from clustermodel.design.breakeven import (
+    candidate_setup,
+    matching_price,
+    price_per_token,
+    refuse_unlike_prices,
+)
 from clustermodel.design.tiers import main_tier
 from clustermodel.specs import Model, Terms, strong_float
 from clustermodel.units import MILLION
@@ -103,10 +108,7 @@ def breakeven_map(
     """
     if over not in MAPS:
         raise ConfigError(f"--over {over!r}: write one of {', '.join(MAPS)}{did_you_mean(over, MAPS)}")
-    if question.cost_basis != "bottom_up":
-        raise ConfigError(
-            f"--cost-basis {question.cost_basis}: a break-even price is levelized; use bottom_up"
-        )
+    refuse_unlike_prices(question)
     name_x, name_y = over.split("-")
     axes = AXES[name_x], AXES[name_y]
     asked = dataclasses.replace(question, system=candidate)

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from clustermodel import __version__
-from clustermodel.catalog import Catalog, ConfigError, quotes
+from clustermodel.catalog import Catalog, quotes
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
+from clustermodel.design.asked import refuse
 from clustermodel.design.offload import KeptToken, kept_token
 from clustermodel.design.sensitivity import chain_of, knobs
 from clustermodel.economics.levelized import memory_prices
@@ -34,10 +35,11 @@ def memory(catalog: Catalog, question: Question) -> dict[str, Any]:
     and how long holding is cheaper than prefilling again; `dearer` what memory at half as much again does;
     `series` the dated prices per GB.
     """
-    if question.cost_basis != "bottom_up":
-        raise ConfigError(
-            f"--cost-basis {question.cost_basis}: what memory costs is inside it; use bottom_up, the default"
-        )
+    refuse(
+        question,
+        dated="what memory costs is inside it",
+        shared="what keeping a token saves is the time of its prefill, whoever pays for that",
+    )
     setup = set_up(catalog, question)
     choice = choose(setup)
     kept = _kept(setup, choice)

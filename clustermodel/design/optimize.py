@@ -19,6 +19,7 @@ from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, carried_accelerators
 from clustermodel.chain.question import Question, option
 from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
+from clustermodel.design.asked import mistakes
 from clustermodel.design.descent import Optimum, Vector, minimise
 from clustermodel.design.sensitivity import Knobs, chain_of, inputs_of, knobs
 from clustermodel.design.tiers import main_tier
@@ -87,12 +88,11 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
 
 def _check(question: Question, plan: Plan) -> None:
     """Refuse what an optimum cannot be of."""
-    problems = []
-    if question.cost_basis != "bottom_up":
-        problems.append(
-            f"--cost-basis {question.cost_basis}: a dated price does not move with memory, bandwidth or "
-            "arithmetic; use bottom_up, the default"
-        )
+    problems = mistakes(
+        question,
+        dated="a dated price does not move with memory, bandwidth or arithmetic",
+        shared="an optimum is the least price of all tokens together",
+    )
     if question.rate is not None:
         problems.append(
             "--rate: an optimum is of one replica that always has its requests in flight; leave it out, or give "

@@ -19,6 +19,8 @@ from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.numbers import Number, system_numbers
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
+from clustermodel.design.allocated import allocated
+from clustermodel.design.asked import refuse
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 
@@ -34,6 +36,9 @@ OUTPUTS: dict[str, Callable[[Evaluation], Scalar]] = {
     "it_w_per_accelerator": lambda e: e.inlet.total,
 }
 """Outputs by the name of their field in an answer; elasticities do not depend on the unit."""
+
+PRICES = tuple(name for name in OUTPUTS if name.startswith("usd_per_mtok"))
+"""Outputs that an allocation decides."""
 
 _RATES = {"attention": "attention_rate", "ffn": "ffn_rate", "experts": "expert_rate", "wide": "wide_rate"}
 
@@ -62,9 +67,19 @@ def knobs(setup: Setup) -> Knobs:
 def chain_of(
     setup: Setup, choice: Choice, concurrency: Scalar | None = None
 ) -> Callable[[Knobs], Evaluation]:
-    """The chain at the chosen layout, at the chosen or another concurrency, as a function of the catalogue."""
+    """The chain at the chosen layout, at the chosen or another concurrency, as a function of the catalogue.
+
+    Tokens cost what the question's allocation makes them cost.
+    """
     inputs = inputs_of(setup, choice, concurrency)
-    return lambda k: evaluate(*inputs(k))
+
+    def run(k: Knobs) -> Evaluation:
+        replica, load, money = inputs(k)
+        found = evaluate(replica, load, money)
+        unit = allocated(setup.question.allocation, found, replica.model, load)
+        return dataclasses.replace(found, unit=unit)
+
+    return run
 
 
 def inputs_of(
@@ -122,19 +137,36 @@ def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mto
         raise ConfigError(
             f"--output {output!r}: write one of {', '.join(OUTPUTS)}{did_you_mean(output, OUTPUTS)}"
         )
+    refuse(question)
     setup = set_up(catalog, question)
     choice = choose(setup)
+    _refuse_without_price(setup, choice, output)
     rows = [row for row in _rows(setup, choice, output) if row["elasticity"]]
     rows.sort(key=lambda row: (-abs(math.log(row["high"] / row["low"])), -abs(row["elasticity"])))
     return {
         "kind": "design_sensitivity",
         "schema": SCHEMA,
         "version": __version__,
-        "inputs": {"system": setup.system.slug, "model": setup.model.slug, "output": output},
+        "inputs": {
+            "system": setup.system.slug,
+            "model": setup.model.slug,
+            "output": output,
+            "allocation": question.allocation,
+        },
         "layout": dict(zip(("tp", "pp", "dp", "ep"), choice.shape, strict=True)),
         "concurrency": choice.concurrency,
         "elasticities": rows,
     }
+
+
+def _refuse_without_price(setup: Setup, choice: Choice, output: str) -> None:
+    found = chain_of(setup, choice)(knobs(setup))
+    if math.isnan(float(OUTPUTS[output](found))):
+        priced = [name for name in PRICES if not math.isnan(float(OUTPUTS[name](found)))]
+        raise ConfigError(
+            f"--output {output}: --allocation {setup.question.allocation} leaves it without a price; write "
+            f"--output {' or '.join(priced)}, or another allocation"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
