@@ -80,7 +80,7 @@ def _tables(problem) -> dict[str, pd.DataFrame]:
     offers["on_demand"] = (rental.on_demand_price, np.zeros(len(names)), rental.on_demand_most)
     rent = [
         pd.DataFrame({"system": names, "site": "here", "kind": kind, "price [USD/year]": price[0],
-                      "take_or_pay": due, "most": most[0]})
+                      "take_or_pay": due, "most": most[0], "hosted": 0})
         for kind, (price, due, most) in offers.items()
     ]  # fmt: skip
     return {

@@ -90,7 +90,7 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
             maintenance=np.zeros(H), legacy_price=np.zeros(H),
             supply=g["supply"].T, lead=g["lead"], life=g["life"], legacy=g["legacy"].T,
             usable=np.full(H, 0.75), standing_power=idle, standing_draw=idle, memory=np.zeros(H),
-            carbon=np.zeros(H),
+            carbon=np.zeros(H), offers=("",) * H,
         ),
         Service(
             workloads=tuple(f"w{w}" for w in range(W)), rate=pair(g["rate"]),
@@ -100,6 +100,7 @@ def instance(systems=20, workloads=20, periods=12, scenarios=1, omega=0.0, whole
         ),
         Rental(
             price=each(rent), take_or_pay=np.full((T, H), 0.7), least=np.zeros((T, H)), most=each(0.5 * most),
+            hosted=np.zeros((T, H)),
             on_demand_price=each(1.8 * rent), on_demand_most=each(most),
         ),
         Demand(tuple(f"f{s}" for s in range(S)), np.full(S, 1 / S), g["work"][:, :, None, :]),

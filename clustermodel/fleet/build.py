@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from clustermodel.catalog import Catalog, ConfigError, did_you_mean
-from clustermodel.fleet.build_assets import assets, rental
+from clustermodel.fleet.build_assets import assets, order_tiers
+from clustermodel.fleet.build_rental import contract_tiers, rental
 from clustermodel.fleet.build_service import demand, service
 from clustermodel.fleet.frames import tidied, with_defaults
 from clustermodel.fleet.from_catalog import filled, planning_power
-from clustermodel.fleet.keys import overlapping, repeated
+from clustermodel.fleet.keys import repeated
+from clustermodel.fleet.ladders import contract_ladders, extended, order_ladders
 from clustermodel.fleet.limits import limits
 from clustermodel.fleet.naming import Tables, pairs
 from clustermodel.fleet.problem import FleetProblem, Horizon, Policy
@@ -35,17 +37,21 @@ def build(
     """
     written = as_written({key: rule.default for key, rule in SETTINGS.items()} | settings, raw)
     tables = completed(filled(written, catalog))
-    horizon, both = _horizon(tables), pairs(tables)
-    tables.problems.extend(f"contracts: {problem}" for problem in overlapping(tables))
+    horizon, places = _horizon(tables), pairs(tables)
+    contracts, orders = contract_ladders(tables), order_ladders(tables, places)
     _refuse(tables)
-    served = service(tables, horizon, both)
+    both = extended(places, (*contracts, *orders))
     planned = planning_power(tables, both, catalog)
+    served = service(tables, horizon, both, planned)
     asked = demand(tables, horizon, served.workloads)
-    rented = rental(tables, horizon, both, float(asked.work.sum(axis=-1).max(initial=0.0)))
-    parts = (assets(tables, horizon, both, planned), served, rented)
+    rented = rental(tables, both, contracts, float(asked.work.sum(axis=-1).max(initial=0.0)))
+    owned = assets(tables, both, orders, planned)
+    parts = (owned, served, rented)
     limited = limits(tables.frames["constraints"], horizon.periods, both.names(tables), tables.problems)
     _refuse(tables)
-    made = FleetProblem(horizon, *parts, asked, limited, _policy(tables))
+    tiers = (*order_tiers(tables, both, orders, owned), *contract_tiers(tables, both, contracts))
+    _refuse(tables)
+    made = FleetProblem(horizon, *parts, asked, limited, _policy(tables), tiers)
     tables.problems.extend(made.mistakes())
     _refuse(tables)
     return made

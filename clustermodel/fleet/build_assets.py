@@ -1,28 +1,27 @@
-"""Assets and rental offers from tidy tables."""
-
-import math
+"""What is owned or can be bought, from tidy tables."""
 
 import numpy as np
 
+from clustermodel.fleet.ladders import Ladder
 from clustermodel.fleet.naming import Pairs, Tables
-from clustermodel.fleet.problem import Assets, Horizon, Rental
+from clustermodel.fleet.problem import Assets, Tiers
 from clustermodel.units import SECONDS_PER_YEAR
 
 FOREVER = 10**6  # periods
 
 
-def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) -> Assets:
+def assets(tables: Tables, pairs: Pairs, orders: list[Ladder], planned: np.ndarray) -> Assets:
     """Prices, lives, power and supply of every asset; `planned` is its planning power (W), NaN where unknown."""
     systems, sites = tables.frames["systems"], tables.frames["sites"]
-    count, length = len(horizon.periods), tables.length
+    count, length = len(tables.periods), tables.length
     of_system = lambda column: systems[column].to_numpy(dtype=float)[pairs.system]
     of_site = lambda column: sites[column].to_numpy(dtype=float)[pairs.site]
     first = tables.when("systems", "available_from", 0)[pairs.system]
     last = tables.when("systems", "last_order", count - 1)[pairs.system]
     _refuse_closed(tables, count)
-    price = _prices(tables, pairs, first)
+    price = _prices(tables, pairs, orders, first)
     t = np.arange(count)[:, None]
-    sold = np.isfinite(price) & (t >= first) & (t <= last) & (of_site("rented") == 0)
+    sold = np.isfinite(price) & (t >= first) & (t <= last) & _for_sale(tables, pairs)
     provisioned, pue = np.nan_to_num(planned), of_site("pue")
     standing = of_system("idle_power") * pue
     building = of_site("building") * provisioned / pue
@@ -49,22 +48,58 @@ def assets(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) 
         standing_draw=np.where(of_site("rented") > 0, 0.0, drawn),
         memory=of_system("memory"),
         carbon=of_site("carbon"),
+        offers=pairs.offer,
     )
 
 
-def _prices(tables: Tables, pairs: Pairs, first: np.ndarray) -> np.ndarray:
-    """[period, asset]: the price with its change since the first order, or what prices.csv says."""
+def _for_sale(tables: Tables, pairs: Pairs) -> np.ndarray:
+    """[asset] whether systems may be bought there: at own sites, and only where the system may stand."""
+    at = tables.index("systems", "site", tables.names("sites", "site"))[pairs.system]
+    rented = tables.frames["sites"]["rented"].to_numpy(dtype=float)[pairs.site]
+    return (rented == 0) & ((at < 0) | (at == pairs.site)) & ~pairs.on_demand
+
+
+def _prices(tables: Tables, pairs: Pairs, orders: list[Ladder], first: np.ndarray) -> np.ndarray:
+    """[period, asset]: the price with its change since the first order, or what prices.csv says; NaN where none."""
     systems, count = tables.frames["systems"], len(tables.periods)
     change = systems["price_change"].to_numpy(dtype=float)[pairs.system] * SECONDS_PER_YEAR
     years = np.maximum(np.arange(count)[:, None] - first, 0) * tables.length / SECONDS_PER_YEAR
     price = systems["price"].to_numpy(dtype=float)[pairs.system] * (1 + change) ** years
     frame = tables.frames["prices"]
-    rows = pairs.matching(tables, "prices")
+    rows = pairs.matching(tables, "prices") & (frame["above"].to_numpy(dtype=float) == 0)[:, None]
     for value, period, mine in zip(
         frame["price"], tables.index("prices", "period", tables.periods), rows, strict=True
     ):
         price[slice(None) if period < 0 else period, mine] = value
+    price[:, ~pairs.plain] = np.nan
+    where = {key: a for a, key in enumerate(pairs.keys)}
+    for ladder in orders:
+        for tier, rung in list(enumerate(ladder.rungs))[1:]:
+            for system, site in ladder.places:
+                price[ladder.period, where[system, site, ladder.offer(tier)]] = frame["price"].iloc[rung.row]
     return price
+
+
+def order_tiers(tables: Tables, pairs: Pairs, orders: list[Ladder], owned: Assets) -> list[Tiers]:
+    """The tiers of orders in the periods in which they can be placed; one without a first price is a mistake."""
+    where, frame, found = {key: a for a, key in enumerate(pairs.keys)}, tables.frames["prices"], []
+    for ladder in orders:
+        lanes = [
+            tuple(where[system, site, ladder.offer(tier)] for system, site in ladder.places)
+            for tier in range(len(ladder.rungs))
+        ]
+        on_sale = owned.supply[ladder.period] > 0
+        if not on_sale[list(lanes[1])].any():
+            continue
+        if not on_sale[list(lanes[0])].all():
+            row, above = frame.index[ladder.rungs[1].row], ladder.rungs[1].above
+            tables.problems.append(
+                f"prices: row {row}: above {above:g}, and nothing says what the first {above:g} cost in "
+                f"{tables.periods[ladder.period]}; write a row with above 0, or a price in systems"
+            )
+        starts, ends = zip(*((rung.above, rung.end) for rung in ladder.rungs), strict=True)
+        found.append(Tiers("buy", ladder.period, tuple(lanes), starts, ends, ladder.every))
+    return found
 
 
 def _refuse_closed(tables: Tables, count: int) -> None:
@@ -88,45 +123,8 @@ def _first_known(price: np.ndarray) -> np.ndarray:
 def _legacy(tables: Tables, pairs: Pairs) -> np.ndarray:
     count, frame = len(tables.periods), tables.frames["legacy"]
     legacy = np.zeros((count, len(pairs.system)))
-    rows = pairs.matching(tables, "legacy")
+    rows = pairs.matching(tables, "legacy") & pairs.plain
     until = tables.when("legacy", "until", count - 1)
     for systems, last, mine in zip(frame["systems"], until, rows, strict=True):
         legacy[: last + 1, mine] += systems
     return legacy
-
-
-def rental(tables: Tables, horizon: Horizon, pairs: Pairs, peak: float) -> Rental:
-    """What others rent out, reserved and on demand; `peak` is the largest demand at a time, of all workloads."""
-    frame, count, assets = tables.frames["contracts"], len(horizon.periods), len(pairs.system)
-    offer = {
-        name: np.zeros((count, assets)) for name in ("price", "due", "least", "most", "spot", "spot_most")
-    }
-    rows = pairs.matching(tables, "contracts")
-    span = zip(tables.when("contracts", "from", 0), tables.when("contracts", "to", count - 1), strict=True)
-    for (kind, price, due, least, most), (first, last), mine in zip(
-        frame[["kind", "price", "take_or_pay", "least", "most"]].to_numpy(), span, rows, strict=True
-    ):
-        block = np.ix_(np.arange(first, last + 1), np.nonzero(mine)[0])
-        if kind == "reserved":
-            offer["price"][block], offer["least"][block], offer["most"][block] = price, least, most
-            offer["due"][block] = due
-        elif kind == "on_demand":
-            offer["spot"][block], offer["spot_most"][block] = price, most
-        else:
-            tables.problems.append(f"contracts: kind {kind!r} is neither reserved nor on_demand")
-    limit = _most_needed(tables, peak)
-    return Rental(
-        price=offer["price"],
-        take_or_pay=offer["due"],
-        least=offer["least"],
-        most=offer["most"],
-        on_demand_price=offer["spot"],
-        on_demand_most=np.minimum(offer["spot_most"], limit),
-    )
-
-
-def _most_needed(tables: Tables, peak: float) -> float:
-    """Systems that serve everything in any case: a finite stand-in for an unlimited offer."""
-    rate = tables.frames["throughput"]["throughput"].to_numpy(dtype=float)
-    least = rate[rate > 0].min(initial=math.inf)
-    return peak / least if math.isfinite(least) else 0.0

@@ -7,8 +7,11 @@ from clustermodel.fleet.problem import Demand, Horizon, Names, Service
 from clustermodel.units import SECONDS_PER_YEAR
 
 
-def service(tables: Tables, horizon: Horizon, pairs: Pairs) -> Service:
-    """Throughput, running cost and power of every asset under every workload, and what work is worth."""
+def service(tables: Tables, horizon: Horizon, pairs: Pairs, planned: np.ndarray) -> Service:
+    """Throughput, running cost and power of every asset under every workload, and what work is worth.
+
+    Systems on demand in one's own hall stand there when they are used: all of their power comes with the load.
+    """
     frame, workloads = tables.frames["throughput"], tables.names("workloads", "workload")
     systems, sites = tables.frames["systems"], tables.frames["sites"]
     count = len(horizon.periods)
@@ -24,8 +27,13 @@ def service(tables: Tables, horizon: Horizon, pairs: Pairs) -> Service:
     idle = systems["idle_power"].to_numpy(dtype=float)[pairs.system]
     pue = sites["pue"].to_numpy(dtype=float)[pairs.site]
     electricity = sites["electricity"].to_numpy(dtype=float)[pairs.site]
-    busy = np.maximum(power - idle[None, :, None], 0) * (pue[:, None] * (rate > 0))
-    by_load = tables.settings["power_basis"] == "p90"
+    idle = idle[None, :, None]
+    load = np.maximum(power - idle, 0) + np.where(pairs.on_demand[:, None], idle, 0)
+    busy = load * (pue[:, None] * (rate > 0))
+    drawn = busy
+    if tables.settings["power_basis"] == "provisioned":
+        standing = np.where(pairs.on_demand, np.nan_to_num(planned), 0.0)
+        drawn = standing[:, None] * (rate > 0)
     own = (sites["rented"].to_numpy(dtype=float)[pairs.site] == 0)[:, None]
     table = tables.frames["workloads"]
     each = lambda column: np.tile(table[column].to_numpy(dtype=float), (count, 1))
@@ -36,7 +44,7 @@ def service(tables: Tables, horizon: Horizon, pairs: Pairs) -> Service:
         rate=rate,
         busy_cost=busy * electricity[:, None] + cost * rate,
         busy_power=busy,
-        busy_draw=busy * own if by_load else np.zeros_like(busy),
+        busy_draw=drawn * own,
         penalty=each("penalty"),
         revenue=each("revenue") * change,
         must_serve=each("must_serve"),

@@ -84,7 +84,8 @@ def lagrangian(data: Data, at: Optimum, problem: FleetProblem) -> Scalar:
     kept = assets.resale * np.clip(left / assets.life, 0, 1) * horizon.last_discount
     upkeep = assets.maintenance * np.einsum("toa,t->oa", assets.alive, horizon.discount * horizon.seconds)
     orders = at.bought * data.price * (discount - kept + upkeep + at.spending + at.share)
-    standing = at.owned * data.standing_cost * discount * seconds
+    stands = at.owned + at.booked * rental.hosted
+    standing = stands * data.standing_cost * discount * seconds
     due = at.booked * data.rent * rental.take_or_pay * discount * seconds
     used = at.used * data.rent * (1 - rental.take_or_pay) + at.on_demand * data.on_demand_price
     running = at.busy * data.busy_cost - at.work_price * data.rate
@@ -145,6 +146,8 @@ def slopes(problem: FleetProblem) -> tuple[Plan, Data]:
         raise ConfigError("slopes need an objective in money, and no early retirement")
     problem = without_fractions(problem, False)
     program = two_stage(problem)
+    if program.integer.any():
+        raise ConfigError("slopes need prices that do not fall with the number of systems")
     answer = solve(monolith(program, whole=False))
     if answer.status is not Status.OPTIMAL:
         raise InfeasibleError(f"no slopes: {answer.status.value}")

@@ -1,6 +1,7 @@
 """Why there is no plan: the smallest set of limits that contradict each other, and what would mend it."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import highspy
@@ -114,14 +115,19 @@ def _as_rows(problem: FleetProblem, program: TwoStage) -> tuple[LinearProgram, l
     """The program without costs, every limit a row that can be relieved."""
     program = _of_scenarios(program, np.arange(len(program.demand)))  # without the rows of CVaR
     base = monolith(program, whole=True)
-    columns, limits, items = [], [], []
-
+    columns, limits, items, ends = [], [], [], _tier_ends(program)
     items.extend(_row_items(problem, program))
     for bound in (*_offers(problem, program), *_must_serve(problem, program)):
         first = len(base.row_lower) + sum(map(len, columns))
         columns.append(bound.rows)
         limits.append(base.upper[bound.rows])
-        items.append(dataclasses.replace(bound, rows=first + np.arange(len(bound.rows))))
+        rows = first + np.arange(len(bound.rows))
+        tiers = [
+            (i, relief) for column, relief in zip(bound.rows, bound.relief, strict=True) for i in ends[column]
+        ]
+        more = np.array(tiers).reshape(-1, 2)
+        relief = np.append(bound.relief, more[:, 1])
+        items.append(dataclasses.replace(bound, rows=np.append(rows, more[:, 0].astype(int)), relief=relief))
     freed = np.concatenate([*columns, np.zeros(0, int)])
     picked = sp.csr_matrix(
         (np.ones(len(freed)), (np.arange(len(freed)), freed)), (len(freed), len(base.cost))
@@ -179,12 +185,27 @@ def _offers(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:
     """Orders and reservations that vendors limit, an item for each asset; `rows` are columns as yet."""
     layout, assets = program.layout, problem.assets
     named = (("supply", layout.buy), ("reservations", layout.reserve))
+    upper = program.upper.copy()
+    for tiers in problem.tiers:  # a contract is limited where its last tier ends
+        if tiers.decision == "reserve":
+            lanes = layout.reserve[tiers.period, [assets for (assets,) in tiers.assets]]
+            upper[lanes] = [*np.zeros(len(lanes) - 1), tiers.end[-1]]
     for kind, columns in named:
         for a, system in enumerate(assets.systems):
-            mine = columns[:, a][np.isfinite(program.upper[columns[:, a]])]
-            most = program.upper[mine]
+            mine = columns[:, a][np.isfinite(upper[columns[:, a]]) & (upper[columns[:, a]] > 0)]
+            most = upper[mine]
             if most.any():
                 yield Item(f"{kind} of {system} at {assets.sites[a]}", kind, mine, most, float(most.max()))
+
+
+def _tier_ends(program: TwoStage) -> dict[int, list[int]]:
+    """The rows that end a tier, by the column of what it holds."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for index, row in enumerate(program.rows):
+        if row.meaning.constraint == "tier" and np.isfinite(row.upper):
+            for column in row.columns[row.values > 0]:
+                found[int(column)].append(index)
+    return found
 
 
 def _must_serve(problem: FleetProblem, program: TwoStage) -> Iterator[Item]:

@@ -1,8 +1,8 @@
 """Decisions made before demand is known: orders, reservations, retirements, and how carbon is shared out.
 
-    columns  buy[t,a], reserve[t,a], retire[lot,t], allow[limit,slot]
+    columns  buy[t,a], reserve[t,a], retire[lot,t], allow[limit,slot], open[tier]
     rows     budgets, supply, minimum purchases, vendor shares, memory, systems in service, standing draw,
-             retirements within their lot, carbon allowances
+             retirements within their lot, carbon allowances, tiers of prices
 
 A slot is one (period, block). Costs are scaled money; rows are scaled to a right-hand side near one.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from clustermodel.fleet.problem import UNITS, FleetProblem, Limit
+from clustermodel.fleet.tiers import opens, tier_rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Columns:
     retire_period: np.ndarray
     allow_limit: np.ndarray  # index into limits of each allow column
     allow_slot: np.ndarray
+    opens: int  # tiers of prices that are opened by a 0/1 decision
 
     @property
     def buy(self) -> np.ndarray:
@@ -59,9 +61,14 @@ class Columns:
         return 2 * self.buy.size + len(self.retire_lot) + np.arange(len(self.allow_limit))
 
     @property
+    def open(self) -> np.ndarray:
+        """Indices of the 0/1 decisions that open tiers of prices."""
+        return self.count - self.opens + np.arange(self.opens)
+
+    @property
     def count(self) -> int:
         """Number of variables."""
-        return 2 * self.buy.size + len(self.retire_lot) + len(self.allow_limit)
+        return 2 * self.buy.size + len(self.retire_lot) + len(self.allow_limit) + self.opens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +110,8 @@ def columns(problem: FleetProblem) -> Columns:
     ]
     pairs = [np.array(rows, dtype=int).reshape(-1, 2).T for rows in (retire, allow)]
     shape = (problem.shape["periods"], problem.shape["assets"])
-    return Columns(shape, lots, pairs[0][0], pairs[0][1], pairs[1][0], pairs[1][1])
+    (lot, period), (of, slot) = pairs
+    return Columns(shape, lots, lot, period, of, slot, len(opens(problem)))
 
 
 def _lots(problem: FleetProblem) -> Iterator[Lot]:
@@ -122,6 +130,13 @@ def _lots(problem: FleetProblem) -> Iterator[Lot]:
 def in_service(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
     """Maps the variables to systems in service [period * asset] beyond legacy."""
     return _kept(problem, layout, np.ones((layout.shape[0] + 1, layout.shape[1])))
+
+
+def standing(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
+    """Maps the variables to systems that stand at own sites [period * asset] beyond legacy: owned, or rented there."""
+    hosted = problem.rental.hosted.ravel()
+    rented = (hosted, (np.arange(hosted.size), layout.reserve.ravel()))
+    return in_service(problem, layout) + sp.csr_matrix(rented, shape=(hosted.size, layout.count))
 
 
 def upkeep(problem: FleetProblem, layout: Columns) -> sp.csr_matrix:
@@ -162,8 +177,8 @@ def column_costs(problem: FleetProblem, layout: Columns) -> np.ndarray:
             sold = resale(problem, lot, int(period)) * horizon.discount[period]
             cost[column] = residual[lot.order, lot.asset] - sold
     value = np.broadcast_to(discount * seconds, layout.shape)
-    standing = in_service(problem, layout).T @ (assets.standing_cost * value).ravel()
-    return cost + standing + upkeep(problem, layout).T @ value.ravel()
+    idle = standing(problem, layout).T @ (assets.standing_cost * value).ravel()
+    return cost + idle + upkeep(problem, layout).T @ value.ravel()
 
 
 def resale(problem: FleetProblem, lot: Lot, period: int) -> float:
@@ -179,13 +194,14 @@ def bounds(problem: FleetProblem, layout: Columns) -> tuple[np.ndarray, np.ndarr
     upper[layout.buy] = problem.assets.supply
     lower[layout.reserve] = problem.rental.least
     upper[layout.reserve] = np.maximum(problem.rental.most, problem.rental.least)
+    upper[layout.open] = 1.0
     return lower, upper
 
 
 def rows(problem: FleetProblem, layout: Columns) -> list[Row]:
     """Every first-stage row with its meaning."""
-    service = in_service(problem, layout)
-    made = [row for limit in problem.limits for row in _limit_rows(problem, layout, limit, service)]
+    made = [row for limit in problem.limits for row in _limit_rows(problem, layout, limit)]
+    made += tier_rows(problem, layout)
     for index, lot in enumerate(layout.lots):
         mine = layout.retire[layout.retire_lot == index]
         order = [layout.buy[lot.order, lot.asset]] if lot.order >= 0 else []
@@ -195,9 +211,7 @@ def rows(problem: FleetProblem, layout: Columns) -> list[Row]:
     return made
 
 
-def _limit_rows(
-    problem: FleetProblem, layout: Columns, limit: Limit, service: sp.csr_matrix
-) -> Iterator[Row]:
+def _limit_rows(problem: FleetProblem, layout: Columns, limit: Limit) -> Iterator[Row]:
     assets, chosen = problem.assets, np.nonzero(limit.covers(problem.assets))[0]
     orders = np.arange(layout.shape[0]) if limit.period is None else np.array([limit.period])
     buy = layout.buy[np.ix_(orders, chosen)].ravel()
@@ -221,9 +235,11 @@ def _limit_rows(
         mine = layout.allow[[problem.limits[i] is limit for i in layout.allow_limit]]
         yield Row(mine, np.ones(len(mine)), -np.inf, 1.0, meaning)
     elif limit.kind == "systems" or (limit.kind == "power" and np.isfinite(limit.value)):
-        weight = assets.standing_draw if limit.kind == "power" else np.ones(len(assets.systems))
+        power = limit.kind == "power"
+        weight = assets.standing_draw if power else np.ones(len(assets.systems))
+        counted = standing(problem, layout) if power else in_service(problem, layout)
         for t in orders:
-            held = service[t * layout.shape[1] + chosen].T @ weight[chosen]
+            held = counted[t * layout.shape[1] + chosen].T @ weight[chosen]
             already = weight[chosen] @ assets.legacy[t, chosen]
             where = np.nonzero(held)[0]
             stock = dataclasses.replace(meaning, period=problem.horizon.periods[t])

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 INFINITY = highspy.kHighsInf
+CHOICE_TOLERANCE = 1e-9
 Model = Any
 """A `highspy.Highs`; its stubs leave out methods that it has."""
 _STATUS = highspy.HighsModelStatus
@@ -81,8 +82,15 @@ def highs_model(program: LinearProgram, **options: Any) -> Model:
     if program.integer.any():
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         lp.integrality_ = [kinds[int(whole)] for whole in program.integer]
+        if np.any(program.integer & (program.upper == 1)):
+            exact_choices(model)
     model.passModel(lp)
     return model
+
+
+def exact_choices(model: Model) -> None:
+    """A 0/1 decision that opens millions of systems may not be a millionth."""
+    model.setOptionValue("mip_feasibility_tolerance", CHOICE_TOLERANCE)
 
 
 def _silent() -> Model:

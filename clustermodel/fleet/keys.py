@@ -5,15 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clustermodel.fleet.naming import Tables
-
 KEYS: dict[str, tuple[str, ...]] = {
     "systems": ("system",),
     "sites": ("site",),
     "workloads": ("workload",),
     "throughput": ("system", "workload", "site", "period"),
     "demand": ("workload", "period", "block", "scenario"),
-    "prices": ("system", "site", "period"),
+    "prices": ("system", "site", "period", "above"),
     "scenarios": ("scenario",),
     "factors": ("scenario", "workload", "period"),
 }
@@ -26,6 +24,7 @@ def repeated(name: str, frame: pd.DataFrame) -> Iterator[str]:
     key = list(KEYS.get(name, ()))
     if not key or frame.empty:
         return
+    frame = frame.fillna({"above": 0.0}) if "above" in key else frame
     again = frame.duplicated(key).to_numpy()
     keys = list(frame[key].itertuples(index=False, name=None))
     start = dict(reversed(list(zip(keys, frame.index, strict=True))))
@@ -37,23 +36,4 @@ def repeated(name: str, frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _named(values: dict[str, str]) -> str:
-    return ", ".join(f"{column} {value!r}" for column, value in values.items() if value)
-
-
-def overlapping(tables: Tables) -> Iterator[str]:
-    """A sentence for every contract on offer at the same time as an earlier one of its system, site and kind."""
-    frame, count = tables.frames["contracts"], len(tables.periods)
-    spans = list(
-        zip(tables.when("contracts", "from", 0), tables.when("contracts", "to", count - 1), strict=True)
-    )
-    keys = list(frame[["system", "site", "kind"]].itertuples(index=False, name=None))
-    for later, (first, last) in enumerate(spans):
-        for earlier in range(later):
-            both = max(first, spans[earlier][0]), min(last, spans[earlier][1])
-            if keys[later] == keys[earlier] and both[0] <= both[1]:
-                said = _named(dict(zip(("system", "site", "kind"), keys[later], strict=True)))
-                yield (
-                    f"row {frame.index[later]}: {said} is on offer in {tables.periods[both[0]]} by row "
-                    f"{frame.index[earlier]} already; keep one, give them periods of their own (from, to), or "
-                    "name the second tier as a site of its own"
-                )
+    return ", ".join(f"{column} {value!r}" for column, value in values.items() if value not in ("", "0.0"))

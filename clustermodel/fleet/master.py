@@ -8,7 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from clustermodel.fleet.dispatch import Bound
-from clustermodel.fleet.highs import INFINITY, Answer, LinearProgram, highs_model, run, start_from
+from clustermodel.fleet.highs import (
+    INFINITY,
+    Answer,
+    LinearProgram,
+    exact_choices,
+    highs_model,
+    run,
+    start_from,
+)
 from clustermodel.fleet.solution import Prices
 from clustermodel.fleet.two_stage import TwoStage
 
@@ -88,6 +96,8 @@ class Master:
 
     def make_whole(self) -> None:
         """From now on systems are whole numbers."""
+        if self.program.layout.opens:
+            exact_choices(self.model)
         for column in np.nonzero(self.program.integer)[0]:
             self.model.changeColIntegrality(int(column), highspy.HighsVarType.kInteger)
 

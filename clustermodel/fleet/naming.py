@@ -54,10 +54,29 @@ class Tables:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairs:
-    """The assets: index of the system and of the site of each."""
+    """The assets: index of the system and of the site of each, and the offer where a pair has several.
+
+    The offer is empty for what is owned, for the first tier of a price and for all that stands elsewhere.
+    """
 
     system: np.ndarray
     site: np.ndarray
+    offer: Names
+
+    @property
+    def keys(self) -> list[tuple[int, int, str]]:
+        """(system, site, offer) of every asset."""
+        return list(zip(self.system.tolist(), self.site.tolist(), self.offer, strict=True))
+
+    @property
+    def plain(self) -> np.ndarray:
+        """Which assets are the first or only offer of their pair."""
+        return np.array([not offer for offer in self.offer], dtype=bool)
+
+    @property
+    def on_demand(self) -> np.ndarray:
+        """Which assets are systems on demand in one's own hall."""
+        return np.array([offer.startswith("on demand") for offer in self.offer], dtype=bool)
 
     def matching(self, tables: Tables, table: str) -> np.ndarray:
         """[row, asset]: which assets the rows of a table mean; an empty name means all."""
@@ -82,4 +101,4 @@ def pairs(tables: Tables) -> Pairs:
         named = zip(tables.own(table, "system"), tables.own(table, "site"), strict=True)
         found += [(int(h), int(g)) for h, g in named if h >= 0 and g >= 0]
     both = np.array(list(dict.fromkeys(found)), dtype=int).reshape(-1, 2)
-    return Pairs(both[:, 0], both[:, 1])
+    return Pairs(both[:, 0], both[:, 1], ("",) * len(both))

@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from clustermodel.catalog import ConfigError
-from clustermodel.fleet.first_stage import in_service
+from clustermodel.fleet.first_stage import standing
 from clustermodel.fleet.highs import LinearProgram, solve
 from clustermodel.fleet.integers import ROUNDING_TOLERANCE
 from clustermodel.fleet.monolith import monolith
@@ -58,7 +58,7 @@ def table(best: Plan, alternatives: list[Alternative]) -> pd.DataFrame:
     for name, outcome in named:
         bought = outcome.decision("buy").sum(axis=0)
         systems = pd.Series(bought).groupby(list(outcome.problem.assets.systems), sort=False).sum()
-        draw = (outcome.in_service @ outcome.problem.assets.standing_draw).max(initial=0.0)
+        draw = (outcome.standing @ outcome.problem.assets.standing_draw).max(initial=0.0)
         over = (outcome.objective - best.objective) / (abs(best.objective) or 1.0)
         head = {
             "fleet": name,
@@ -99,7 +99,7 @@ def _directions(best: Plan) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"least {system}", weight
     draw = np.tile(problem.assets.standing_draw, layout.shape[0])
     if draw.any():
-        yield "least power", in_service(problem, layout).T @ draw / draw.max()
+        yield "least power", standing(problem, layout).T @ draw / draw.max()
 
 
 def _extreme(best: Plan, limited: LinearProgram, weight: np.ndarray) -> Outcome | None:

@@ -54,6 +54,11 @@ class Outcome:
         return self.problem.assets.legacy + added.reshape(self.program.layout.shape)
 
     @cached_property
+    def standing(self) -> np.ndarray:
+        """Systems that stand at own sites, owned or rented, [period, asset]."""
+        return self.in_service + self.decision("reserve") * self.problem.rental.hosted
+
+    @cached_property
     def upkeep(self) -> np.ndarray:
         """USD/s of maintenance of the owned systems in service, [period, asset]."""
         assets, added = self.problem.assets, upkeep(self.problem, self.program.layout) @ self.x

@@ -67,6 +67,7 @@ class Assets(eqx.Module):
     systems: Names = eqx.field(static=True)
     sites: Names = eqx.field(static=True)
     vendors: Names = eqx.field(static=True)
+    offers: Names = eqx.field(static=True)  # what tells assets of one system at one site apart, mostly empty
     price: PeriodAsset = _numbers()  # USD per system, paid when it is ordered
     building: PeriodAsset = _numbers()  # USD for the building, power and cooling ordered with a system
     lasting: PeriodAsset = _numbers()  # USD of that which is left at the horizon
@@ -124,8 +125,27 @@ class Rental(eqx.Module):
     take_or_pay: PeriodAsset = _numbers()  # share of that price paid whether used or not
     least: PeriodAsset = _numbers()  # reservations already signed
     most: PeriodAsset = _numbers()  # most systems that can be reserved
+    hosted: PeriodAsset = (
+        _numbers()
+    )  # 1 where they stand in one's own hall and draw there what owned ones do idle
     on_demand_price: PeriodAsset = _numbers()  # USD/s of one system without reservation
     on_demand_most: PeriodAsset = _numbers()
+
+
+class Tiers(eqx.Module):
+    """Prices that depend on how many are ordered, or reserved, in one period: an asset for each tier.
+
+    A tier holds the systems beyond `above` up to `end`, those of its assets (one a site) together; where `every`,
+    the price of the tier that the number reaches holds for all of them. `least` are reservations already signed.
+    """
+
+    decision: Literal["buy", "reserve"] = eqx.field(static=True)
+    period: int = eqx.field(static=True)
+    assets: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    above: tuple[float, ...] = eqx.field(static=True)
+    end: tuple[float, ...] = eqx.field(static=True)
+    every: bool = eqx.field(static=True)
+    least: float = eqx.field(static=True, default=0.0)
 
 
 class Demand(eqx.Module):
@@ -207,6 +227,7 @@ class FleetProblem(eqx.Module):
     demand: Demand
     limits: tuple[Limit, ...]
     policy: Policy = Policy()
+    tiers: tuple[Tiers, ...] = ()
 
     @classmethod
     def load(cls, folder: Path | str, catalog: Catalog | None = None) -> "FleetProblem":

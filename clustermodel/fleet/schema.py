@@ -28,6 +28,10 @@ def _name(doc: str, default: str | None = None) -> Column:
 
 SYSTEM, SITE, WORKLOAD = _name("system"), _name("site; empty: every site", ANY), _name("workload")
 PERIOD = _name("period; empty: every period", ANY)
+FURTHER, ALL = "further", "all"
+HOLDS_FOR = _name(
+    "for which systems a tier's price holds: further (those beyond `above`) or all of them", FURTHER
+)
 TABLES: dict[str, dict[str, Column]] = {
     "systems": {
         "system": SYSTEM,
@@ -111,17 +115,33 @@ TABLES: dict[str, dict[str, Column]] = {
         "period": PERIOD,
         "price": Column("USD", "price of one system ordered then"),
         "site": SITE,
+        "above": Column(
+            "",
+            "a tier: the price holds beyond so many systems ordered in the period, at the sites of the row together",
+            0.0,
+        ),
+        "holds_for": HOLDS_FOR,
     },
     "contracts": {
         "system": SYSTEM,
         "site": _name("where the rented systems stand"),
-        "kind": _name("reserved or on_demand; of each one offer at a time for a system at a site"),
+        "kind": _name("reserved or on_demand"),
         "price": Column("USD/s", "price of one system"),
         "take_or_pay": Column("", "share of a reserved price that is due in any case", 1.0, most=1.0),
         "least": Column("", "systems already reserved", 0.0),
-        "most": Column("", "most systems on offer", math.inf),
+        "most": Column("", "most systems on offer, those of lower tiers counted", math.inf),
         "from": _name("first period; empty: from the start", ANY),
         "to": _name("last period; empty: to the end", ANY),
+        "above": Column(
+            "", "a tier: the price holds beyond so many systems of the same offer at a time", 0.0
+        ),
+        "holds_for": HOLDS_FOR,
+        "hosted": Column(
+            "",
+            "1 where the rented systems stand in one's own hall and draw on its power; empty: at sites not rented",
+            math.nan,
+            most=1.0,
+        ),
     },
     "constraints": {
         "kind": _name("budget, power, supply, purchases, vendor_share, memory, carbon or systems"),
@@ -182,8 +202,8 @@ SETTINGS: dict[str, Setting] = {
     "whole_reservations": Setting("whether reservations are whole numbers", False, choices=(True, False)),
     "early_retirement": Setting("whether systems may be sold before their end", False, choices=(True, False)),
     "power_basis": Setting(
-        "what counts against power at own sites: provisioned power of owned systems, or their idle power and all "
-        "load there (p90)", "provisioned",
+        "what counts against power at own sites: provisioned power of the systems that stand there, owned or rented, "
+        "or their idle power and all load there (p90)", "provisioned",
         choices=("provisioned", "p90"),
     ),
     "unit": Setting("unit of the objective, for display", "USD"),

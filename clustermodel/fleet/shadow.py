@@ -81,7 +81,8 @@ def _offers(problem: FleetProblem, program: TwoStage, prices: Prices) -> Iterato
     for name, values, offered in offers:
         for t, a in np.argwhere(np.isfinite(offered) & (offered > 0)):
             where = (problem.assets.sites[a], problem.assets.systems[a], problem.horizon.periods[t])
-            yield name, *where, float(values[t, a]), unit
+            tier = problem.assets.offers[a].partition("on demand, ")[2] or problem.assets.offers[a]
+            yield f"{name} {tier}".strip() if "tier" in tier else name, *where, float(values[t, a]), unit
 
 
 def slope(problem: FleetProblem, program: TwoStage, prices: Prices, kind: str) -> float:

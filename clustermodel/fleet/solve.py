@@ -35,8 +35,8 @@ BREACH = 1e-6
 """Share of demand that may be left out against a must-serve limit before the problem counts as infeasible."""
 LEAST_GAP, TIGHTER = 1e-8, 0.1
 """Gap down to which work that must be served is looked for, and the factor of each step."""
-LP_SHARE = 0.01
-"""Gap of the continuous solve over the gap asked for with whole systems: its cuts carry the search."""
+LP_SHARE, LEAST_LP_GAP = 0.01, 1e-9
+"""Gap of the continuous solve over the gap asked for with whole systems: its cuts carry the search; and the least."""
 
 
 def solved(program: TwoStage, method: Method, oracle: Oracle, effort: Effort) -> Solution:
@@ -46,7 +46,7 @@ def solved(program: TwoStage, method: Method, oracle: Oracle, effort: Effort) ->
     if method == "highs":
         return by_highs(program, effort)
     whole = bool(program.integer.any())
-    first = dataclasses.replace(effort, gap=LP_SHARE * effort.gap) if whole else effort
+    first = dataclasses.replace(effort, gap=max(LP_SHARE * effort.gap, LEAST_LP_GAP)) if whole else effort
     benders = Benders(program, dispatch_oracle(program, oracle), first)
     solution = benders.solve() if whole else _all_served(benders, benders.solve)
     if not whole or solution.status in (Status.INFEASIBLE, Status.UNBOUNDED) or benders.best.x is None:

@@ -52,14 +52,14 @@ def by_asset(outcome: Outcome) -> pd.DataFrame:
         "owned": owned,
         "reserved": booked,
         "capex_usd": outcome.decision("buy") * assets.outlay,
-        "standing_usd": (owned * assets.standing_cost + outcome.upkeep) * period_seconds,
+        "standing_usd": (outcome.standing * assets.standing_cost + outcome.upkeep) * period_seconds,
         "take_or_pay_usd": booked * rental.price * rental.take_or_pay * period_seconds,
         "reserved_use_usd": 3600 * hours(reserved) * rental.price * (1 - rental.take_or_pay),
         "on_demand_usd": 3600 * hours(on_demand) * rental.on_demand_price,
         "running_usd": 3600 * hours((use.busy * per_pair(service.busy_cost)).sum(axis=-1)),
         "work": 3600 * hours((use.busy * per_pair(service.rate)).sum(axis=-1)),
         "energy_mwh": 3600 / MWH * (
-            owned * assets.standing_power * period_seconds / 3600
+            outcome.standing * assets.standing_power * period_seconds / 3600
             + hours((use.busy * per_pair(service.busy_power)).sum(axis=-1))
         ),
         "owned_hours": (owned * assets.usable + booked) * period_seconds / 3600 + hours(on_demand),

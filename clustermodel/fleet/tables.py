@@ -90,7 +90,7 @@ def power(outcome: Outcome) -> pd.DataFrame:
     for resource in outcome.program.resources:
         for slot, limit in resource.limits.items() if resource.kind == "power" else ():
             mine, period = limit.covers(assets), slot // blocks
-            standing = outcome.in_service[period] @ (assets.standing_draw * mine)
+            standing = outcome.standing[period] @ (assets.standing_draw * mine)
             load = (outcome.operation.busy[slot] * problem.service.busy_draw[period])[mine].sum()
             names = (problem.horizon.periods[period], problem.horizon.blocks[slot % blocks])
             scope = (limit.site, limit.subject)

@@ -106,6 +106,7 @@ def two_stage(problem: FleetProblem) -> TwoStage:
     integer = np.zeros(layout.count, bool)
     integer[layout.buy] = integer[layout.retire] = problem.policy.whole_systems
     integer[layout.reserve] = problem.policy.whole_reservations
+    integer[layout.open] = True
     resources = _resources(problem)
     scale = _scale(problem, cost, resources)
     supply = _supply(problem, layout, resources, scale)
@@ -246,10 +247,10 @@ def _supply(
 def _resource_supply(
     problem: FleetProblem, layout: Columns, resources: tuple[Resource, ...], scale: Scale
 ) -> tuple[np.ndarray, sp.csr_matrix]:
-    """What is left of every resource after standing use: limit - standing . (legacy + bought - retired)."""
+    """What is left of every resource after standing use: limit - standing . (legacy + bought - retired + hosted)."""
     blocks, count = problem.shape["blocks"], layout.shape[1]
     slots = layout.shape[0] * blocks
-    service = first_stage.in_service(problem, layout)
+    service = first_stage.standing(problem, layout)
     start = np.ones((slots, len(resources)))
     matrix = sp.lil_matrix((slots * len(resources), layout.count))
     for r, resource in enumerate(resources):
