@@ -5,8 +5,9 @@ import pytest
 import clustermodel as cm
 from clustermodel.chain import Question
 from clustermodel.chain.choose import choose
-from clustermodel.chain.input_ranges import MODEL_ERROR, uncertain_numbers
+from clustermodel.chain.input_ranges import MODEL_ERROR
 from clustermodel.chain.setup import set_up
+from clustermodel.chain.uncertain_numbers import uncertain_numbers
 
 LAYOUT = {"tp": 1, "pp": 1, "dp": 1, "ep": 1, "n_accelerators": 1, "concurrency": 112}
 UTILISATION = "prices/ownership.utilisation"
@@ -16,7 +17,7 @@ LIFE = "prices/ownership.life"
 def asked(*overrides, **options):
     catalog = cm.load_catalog(overrides=overrides)
     return cm.cost_per_token(
-        "hgx-h200", "llama-3.1-70b", precision="fp8", catalog=catalog, **LAYOUT, **options
+        "hgx-h200", "llama-3.1-70b", precision="fp8", catalog=catalog, **LAYOUT | options
     )
 
 
@@ -103,3 +104,35 @@ def test_every_range_holds_its_value_and_each_number_is_named_once():
     for each in numbers:
         assert each.low <= each.value * (1 + 1e-12)
         assert each.value <= each.high * (1 + 1e-12)
+
+
+def pools(**options):
+    fixed = {"concurrency": 256.0, "tp": 2, "prefill_tp": 2, "prefill_workers": 1, "decode_workers": 2}
+    options = fixed | {"allocation": "disaggregated"} | options
+    return cm.cost_per_token("hgx-h200", "llama-3.1-70b", precision="fp8", **options)
+
+
+def test_pools_have_ranges_as_well_and_share_what_both_rest_on():
+    found = pools()
+    assert factors(found, UTILISATION) == pytest.approx((1 / 0.4, 1.0))
+    between = found["price_range"]["usd_per_mtok_total"]
+    assert between["p10"] < between["p90"] < 4 * between["p10"]
+
+
+def test_pools_on_two_systems_are_as_uncertain_as_both():
+    """The price of each system moves its own pool's bill only; on one system the same price moves both."""
+    one, two = pools(), pools(prefill_system="hgx-h100")
+    names = {each["input"] for each in two["drivers"]}
+    assert any(name.startswith("systems/hgx-h200") for name in names)
+    whole = factors(one, "systems/hgx-h200.price")[1] - 1
+    assert 0 < factors(two, "systems/hgx-h200.price")[1] - 1 < whole
+
+
+@pytest.mark.parametrize("asked", [pools, asked])
+def test_the_range_of_a_rate_counts_whole_systems(asked):
+    """One system that is enough costs what it costs, however fast it is; of many there are more or fewer."""
+    few, many = (asked(concurrency=None, rate=rate) for rate in (0.01, 2000.0))
+    inputs = few["price_range"]["from_inputs"]
+    assert few["price_range"]["usd_per_mtok_total"] == pytest.approx(inputs)
+    assert width(few["price_range"]["from_model"]) == pytest.approx(1)
+    assert width(many["price_range"]["from_model"]) > 1.1

@@ -11,12 +11,14 @@ from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
 from clustermodel.chain.choose import Choice, choose, systems_if
 from clustermodel.chain.fields import MS, memory_fields, speed, step_ms
-from clustermodel.chain.input_ranges import price_range
+from clustermodel.chain.input_ranges import Asked, price_range
 from clustermodel.chain.money import hour_parts, money_fields
+from clustermodel.chain.priced import priced
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
 from clustermodel.chain.roofline import roofline
 from clustermodel.chain.setup import Setup, set_up
+from clustermodel.chain.uncertain_numbers import uncertain_numbers
 from clustermodel.chain.uncertainty import ranges, uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
 from clustermodel.kept import Kept
@@ -47,7 +49,8 @@ def answer(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:
     """The answer object of a chosen point."""
     found = operating_point(catalog, setup, choice)
     price, model_range = found["usd_per_mtok_total"], found["uncertainty"]["usd_per_mtok_total"]
-    return found | price_range(setup, choice, price, model_range)
+    asked = Asked(setup, list(uncertain_numbers(setup)), functools.partial(priced, choice))
+    return found | price_range(asked, price, model_range)
 
 
 def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str, Any]:

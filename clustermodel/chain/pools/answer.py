@@ -11,6 +11,7 @@ from clustermodel import __version__
 from clustermodel.calibration.intervals import Interval
 from clustermodel.catalog import Catalog
 from clustermodel.chain.fields import GB, MS, memory_fields, speed, step_ms
+from clustermodel.chain.input_ranges import Asked, price_range
 from clustermodel.chain.pools.bill import (
     NAMES,
     Both,
@@ -21,6 +22,7 @@ from clustermodel.chain.pools.bill import (
     watts,
 )
 from clustermodel.chain.pools.choose import PoolsChoice, choose_pools, n_systems, systems_if
+from clustermodel.chain.pools.priced import pools_numbers, priced
 from clustermodel.chain.pools.search import laid_out, shape_of
 from clustermodel.chain.pools.setup import PoolsSetup, set_up_pools
 from clustermodel.chain.provenance import assumptions, inputs, sources
@@ -77,8 +79,6 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
             "power_w": power_parts(both),
         },
         "roofline": None,
-        "price_range": None,
-        "drivers": None,
         "pools": {name: pool_fields(both, name) for name in NAMES},
         "transfer": _transfer(both),
         "seen": all(each.measured for each in views),
@@ -88,7 +88,10 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
         "sources": sources(catalog, *views),
     }
     needed = functools.partial(systems_if, setup, choice)
-    return found | {"uncertainty": uncertainty(found, _ranges(catalog, setup), needed)}
+    spread = uncertainty(found, _ranges(catalog, setup), needed)
+    asked = Asked(setup, list(pools_numbers(setup)), functools.partial(priced, choice))
+    price = price_range(asked, found["usd_per_mtok_total"], spread["usd_per_mtok_total"])
+    return found | {"uncertainty": spread} | price
 
 
 def _ranges(catalog: Catalog, setup: PoolsSetup) -> dict[str, Interval]:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from clustermodel import specs
 from clustermodel._types import Scalar
 from clustermodel.assembly.layouts import Shape, stack_layouts
 from clustermodel.catalog import ConfigError
@@ -31,6 +32,7 @@ from clustermodel.serving.pools import Pools
 from clustermodel.serving.pools_open_loop import open_loop_pools
 
 Workers = tuple[int, int]
+Rows = tuple[Pools, Load, Owners]
 
 MOST_WORKERS = 8
 """Workers of a pool that a first search tries; the second goes to twice as many."""
@@ -184,12 +186,12 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
         jnp.asarray(each[:, 1]),
         jnp.asarray(loads, dtype=float),
     )
-    found = in_chunks(functools.partial(_evaluate_plans, *_shared(setup), setup.owners), plans)
+    found = evaluations(operating_rows(setup, plans))
     plain = PoolsGrid(
         plans=jax.tree.map(np.asarray, plans),
         evaluations=found,
-        ttft=found.point.ttft,
-        tpot=found.point.tpot,
+        ttft=np.asarray(found.point.ttft),
+        tpot=np.asarray(found.point.tpot),
         price=np.asarray(found.unit.blended),
         load_asked=setup.question.concurrency is not None,
         arrivals=None,
@@ -202,20 +204,46 @@ def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
     decode, plans = setup.decode, grid.plans
     capacity = np.asarray(grid.evaluations.point.request_rate)
     peak, above = deployment_arrivals(setup, capacity), float(decode.workload.spec.peak_to_mean)
-    run = functools.partial(_latency_rows, *_shared(setup), decode.arrivals)
+    run = functools.partial(_latency_rows, setup.template, decode.load(jnp.ones(())), decode.arrivals)
     under = under_arrivals(capacity, peak, above, decode.osl, functools.partial(in_chunks, run, plans))
-    running = eqx.tree_at(
-        lambda p: p.concurrency, plans, np.asarray(jax.vmap(while_busy)(under.usual.in_flight))
-    )
-    found = in_chunks(functools.partial(_in_the_mean, *_shared(setup), setup.owners), running, under.usual)
+    found = in_the_mean(operating_rows(setup, running_plans(plans, under.usual)), under.usual)
     ttft, tpot = objectives(under.latency, setup.question.percentile)
     price = np.where(np.isfinite(ttft), fleet_price(setup, found, capacity), np.inf)
     return dataclasses.replace(grid, evaluations=found, ttft=ttft, tpot=tpot, price=price, arrivals=under)
 
 
-def _shared(setup: PoolsSetup) -> tuple[Pools, Load]:
-    """What all plans have in common."""
-    return setup.template, setup.decode.load(jnp.ones(()))
+def running_plans(plans: Plan, usual: Arriving) -> Plan:
+    """Rows of plans with the requests they have in flight while any is."""
+    in_flight = np.asarray(jax.vmap(while_busy)(usual.in_flight))
+    return eqx.tree_at(lambda p: p.concurrency, plans, in_flight)
+
+
+def operating_rows(setup: PoolsSetup, plans: Plan) -> Rows:
+    """Everything about each of rows of plans."""
+    shared = (setup.template, setup.decode.load(jnp.ones(())), setup.owners)
+    pools, load, owners = specs.spread(shared, len(plans.concurrency))
+    return (*asked_rows(pools, load, plans), owners)
+
+
+def asked_rows(pools: Pools, load: Load, plans: Plan) -> tuple[Pools, Load]:
+    """Pools laid out, and loads, as plans say."""
+    return laid_out(pools, plans), eqx.tree_at(lambda each: each.concurrency, load, plans.concurrency)
+
+
+def evaluations(running: Rows) -> PoolsEvaluation:
+    """Rows of pairs of pools that may differ in anything, by one program whatever the question."""
+    return in_chunks(_evaluate_rows, *running)
+
+
+_evaluate_rows = Kept(jax.vmap(evaluate_pools))
+
+
+def in_the_mean(running: Rows, usual: Arriving) -> PoolsEvaluation:
+    """Rows of operating points while any request is in flight, in the mean over time."""
+    return in_chunks(_over_time_rows, evaluations(running), *running, usual)
+
+
+_over_time_rows = Kept(jax.vmap(over_time))
 
 
 @Kept
@@ -232,26 +260,3 @@ def laid_out(template: Pools, plan: Plan) -> Pools:
     return eqx.tree_at(
         where, template, (plan.prefill, plan.decode, plan.prefill_workers, plan.decode_workers)
     )
-
-
-@Kept
-def _evaluate_plans(template: Pools, load: Load, owners: Owners, plans: Plan) -> PoolsEvaluation:
-    return jax.vmap(lambda plan: evaluate_pools(*_asked(template, load, plan), owners))(plans)
-
-
-@Kept
-def _in_the_mean(
-    template: Pools, load: Load, owners: Owners, plans: Plan, usual: Arriving
-) -> PoolsEvaluation:
-    """Plans at the load they have while any request is in flight, in the mean over time."""
-
-    def one(plan: Plan, arriving: Arriving) -> PoolsEvaluation:
-        pools, asked = _asked(template, load, plan)
-        return over_time(evaluate_pools(pools, asked, owners), pools, asked, owners, arriving)
-
-    return jax.vmap(one)(plans, usual)
-
-
-def _asked(template: Pools, load: Load, plan: Plan) -> tuple[Pools, Load]:
-    loaded = eqx.tree_at(lambda each: each.concurrency, load, plan.concurrency)
-    return laid_out(template, plan), loaded
