@@ -53,6 +53,12 @@ def test_pools_of_their_own_are_refused(design):
         DESIGNS[design](dataclasses.replace(asked("disaggregated"), tp=None, n_accelerators=None))
 
 
+@pytest.mark.parametrize("design", ["claims", "optimize", "sensitivity"])
+def test_a_rate_of_requests_is_refused_where_systems_are_always_busy(design):
+    with pytest.raises(ConfigError, match=r"^--rate: .*; leave it out"):
+        DESIGNS[design](dataclasses.replace(ASKED, concurrency=None, rate=10.0))
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_32_bits_are_refused(design):
     with jax.enable_x64(False), pytest.raises(ConfigError, match=r"^answers to design questions need 64-bit"):

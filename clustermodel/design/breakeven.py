@@ -164,7 +164,7 @@ def _ends(number: Number) -> list[float]:
 def _moved(setup: Setup, choice: Choice, number: Number, value: float, target: float) -> float:
     """The matching price at the same operating point with one number changed; -inf where it fails."""
     changed = with_system(setup, number.set(setup.system.spec, value))
-    at = np.asarray([choice.concurrency])
+    at = np.asarray([choice.fullest])
     grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(setup)]
     (found,), (allowed,) = _matching(setup, grids[0], grids[1], target)
     return float(found) if allowed else -math.inf

@@ -71,6 +71,7 @@ def _refuse_what_claims_are_not_about(question: Question) -> None:
         question,
         dated="claims about capital are about purchase prices",
         shared="claims are about all tokens together",
+        busy="claims are about systems that are always busy",
     )
     lengths = {"workload": question.workload != Question.workload, "isl": question.isl, "osl": question.osl}
     if given := [option(name) for name, value in lengths.items() if value]:
@@ -79,8 +80,6 @@ def _refuse_what_claims_are_not_about(question: Question) -> None:
             f"{', '.join(given)}: claims are held against workloads of their own ({own}); leave it out, or ask "
             "`compare` about yours"
         )
-    if question.rate is not None:
-        problems.append("--rate: claims are about systems that are always busy; leave it out")
     if problems:
         raise ConfigError("\n".join(problems))
 

@@ -92,12 +92,8 @@ def _check(question: Question, plan: Plan) -> None:
         question,
         dated="a dated price does not move with memory, bandwidth or arithmetic",
         shared="an optimum is the least price of all tokens together",
+        busy="an optimum is of one replica that always has its requests in flight, --concurrency says how many",
     )
-    if question.rate is not None:
-        problems.append(
-            "--rate: an optimum is of one replica that always has its requests in flight; leave it out, or give "
-            "--concurrency to start from"
-        )
     for name in ("usd_per_gb", "usd_per_tb_s", "usd_per_pflop_s"):
         value = getattr(plan, name)
         if value is not None and not 0 <= value < math.inf:

@@ -137,7 +137,7 @@ def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mto
         raise ConfigError(
             f"--output {output!r}: write one of {', '.join(OUTPUTS)}{did_you_mean(output, OUTPUTS)}"
         )
-    refuse(question)
+    refuse(question, busy="whole systems make steps of a price, and elasticities are of its slope")
     setup = set_up(catalog, question)
     choice = choose(setup)
     _refuse_without_price(setup, choice, output)
