@@ -101,6 +101,19 @@ def test_a_state_that_nobody_touched_changes_no_number_of_the_catalogue(catalog)
     assert state.query == "max_tpot_ms=50"
 
 
+def test_a_rate_is_carried_by_whole_systems_on_the_page_and_in_the_file(catalog, address):
+    state = read_state(catalog, {"rate": "40"})
+    assert read_state(catalog, dict(part.split("=") for part in state.query.split("&"))) == state
+    status, _, text = fetch(address, f"/price?{state.query}")
+    assert status == 200
+    assert "peaks and repairs included" in text
+    _, _, file = fetch(address, f"/state.toml?{state.query}")
+    assert tomllib.loads(file)["rate"] == 40
+    answer = json.loads(CliRunner().invoke(app, ["cost", *written(file)]).stdout)
+    assert answer["n_systems"] >= 1
+    assert price_in(text) == pytest.approx(answer["usd_per_mtok_total"], rel=5e-3)
+
+
 @given(st.sampled_from(SLIDERS), st.floats(0, 1))
 @settings(max_examples=30)
 def test_an_address_and_back_is_the_same_state(catalog, slider, share):
@@ -118,6 +131,7 @@ def test_an_address_and_back_is_the_same_state(catalog, slider, share):
         ({"wacc": "nan"}, "wacc 'nan': write a number from 0.02 to 0.25"),
         ({"price": "1e99"}, "write a number from 0.1 to 4"),
         ({"max_tpot_ms": "-1"}, "max_tpot_ms '-1': write a number"),
+        ({"rate": "0"}, "rate '0': write a number"),
         ({"precision": "fp7"}, "precision 'fp7'"),
         ({"waac": "0.1"}, "no control 'waac'; did you mean wacc"),
         ({"model": ""}, "need a name each"),
@@ -306,7 +320,7 @@ def test_every_control_has_a_name_and_works_from_the_keyboard(page, address):
     unnamed = "[...document.querySelectorAll('input, select')].filter(each => !each.labels.length).length"
     assert page.evaluate(unnamed) == 0
     page.focus("#system")
-    for _ in range(len(SLIDERS) + 6):
+    for _ in range(len(SLIDERS) + 7):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
 

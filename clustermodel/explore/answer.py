@@ -111,4 +111,5 @@ def question(state: State) -> Question:
         workload=state.workload,
         precision=state.precision or None,
         max_tpot_ms=state.max_tpot_ms,
+        rate=state.rate,
     )

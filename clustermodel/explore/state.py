@@ -37,7 +37,8 @@ FORMATS = ("", "bf16", "fp8", "fp4")
 NAMES = {"system": "systems", "against": "systems", "model": "models", "workload": "workloads"}
 START = {"system": "hgx-b200", "against": "hgx-h200", "model": "llama-3.1-70b", "workload": "chat-1k"}
 _MOST_MS = 1e6
-_KNOWN = (*NAMES, "precision", "max_tpot_ms", *(slider.name for slider in SLIDERS))
+_RATES = (1e-6, 1e6)  # requests/s
+_KNOWN = (*NAMES, "precision", "max_tpot_ms", "rate", *(slider.name for slider in SLIDERS))
 _CLOSE = 1e-9
 
 
@@ -51,6 +52,7 @@ class State:
     workload: str
     precision: str
     max_tpot_ms: float | None
+    rate: float | None  # requests/s that whole systems carry; None where one replica is always busy
     moved: tuple[tuple[str, float], ...]
 
     @property
@@ -65,6 +67,7 @@ class State:
         fields = {name: slug for name, slug in named.items() if slug != START[name]}
         fields |= {"precision": self.precision} if self.precision else {}
         fields |= {"max_tpot_ms": f"{self.max_tpot_ms:g}" if self.max_tpot_ms else ""}
+        fields |= {"rate": f"{self.rate:g}"} if self.rate else {}
         return urlencode(fields | {name: f"{value:g}" for name, value in self.numbers.items()})
 
 
@@ -83,6 +86,8 @@ def read_state(catalog: Catalog, given: Mapping[str, str]) -> State:
         )
     limit = given.get("max_tpot_ms", "50").strip()
     target = _number("max_tpot_ms", limit, 1.0, _MOST_MS) if limit else None
+    often = given.get("rate", "").strip()
+    rate = _number("rate", often, *_RATES) if often else None
     starts = start_values(catalog)
     moved = []
     for slider in SLIDERS:
@@ -90,7 +95,7 @@ def read_state(catalog: Catalog, given: Mapping[str, str]) -> State:
             value = _number(slider.name, given[slider.name], slider.low, slider.high)
             if not math.isclose(value, starts[slider.name], rel_tol=_CLOSE):
                 moved.append((slider.name, value))
-    return State(**names, precision=precision, max_tpot_ms=target, moved=tuple(moved))
+    return State(**names, precision=precision, max_tpot_ms=target, rate=rate, moved=tuple(moved))
 
 
 def start_values(catalog: Catalog) -> dict[str, float]:
@@ -125,6 +130,7 @@ def options(catalog: Catalog, state: State) -> dict[str, Any]:
     asked = {"system": state.system, "model": state.model, "workload": state.workload}
     asked |= {"precision": state.precision} if state.precision else {}
     asked |= {"max-tpot-ms": state.max_tpot_ms} if state.max_tpot_ms else {}
+    asked |= {"rate": state.rate} if state.rate else {}
     return asked | {"set": overrides(catalog, state)}
 
 

@@ -95,7 +95,8 @@ def _price(answer: Answer) -> Text:
     return text
 
 
-def _fleet(answer: Answer) -> str:
+def fleet(answer: Answer) -> str:
+    """How many systems carry the rate that was asked for."""
     some = "1 system carries" if answer["n_systems"] == 1 else f"{count(answer['n_systems'])} systems carry"
     full = percent(answer["latency"]["utilisation"])
     return f"{some} the rate, peaks and repairs included; {full} full at the peaks"
@@ -144,7 +145,7 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{n['joules_per_output_token']} J per output token; {rate_per_mw} M output tok/s a planned MW",
     )
     if answer["n_systems"] is not None:
-        yield "fleet", _fleet(answer)
+        yield "fleet", fleet(answer)
     yield (
         "money",
         f"{_basis(answer)} at utilisation {n['utilisation']}, {words(answer['allocation'])} among the tokens",

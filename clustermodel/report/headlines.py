@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clustermodel.report.cost import WALLS, layout, load
+from clustermodel.report.cost import WALLS, fleet, layout, load
 from clustermodel.report.figures import count, figure, label, percent, usd, words
 
 Answer = Mapping[str, Any]
@@ -47,6 +47,7 @@ def _cost(answer: Answer) -> Headline:
             ("throughput", f"{figure(answer['output_tok_s_per_accelerator'])} output tok/s an accelerator"),
             ("power", f"{board} W board, {meter} W at the meter"),
             ("layout", f"{layout(answer['layout'])}, {load(answer)} requests in flight"),
+            *([("systems", fleet(answer))] if answer["n_systems"] else []),
             ("requests", f"{count(answer['isl'])} tokens in, {count(answer['osl'])} out"),
             ("formats", f"{answer['precision']} weights, {answer['kv_precision']} cache"),
             ("money", f"{words(answer['cost_basis'])}, utilisation {figure(answer['utilisation'])}"),
