@@ -74,6 +74,8 @@ def load_scenario(catalog: Catalog, name: str) -> Loaded:
         required(each)
     _refuse_endless(entry)
     refuse_split_buyers(contracts)
+    for each in (*contracts, *([supply] if supply else [])):
+        _refuse_crossed(each)
     book = specs.stack([*(contract.spec for contract in contracts), *_empty(len(contracts))])
     likely = World(entry.spec, book, supply.spec if supply else without_supply_agreement())
     uncertain, inputs = _uncertain(likely, _ranges(entry, contracts, supply))
@@ -102,6 +104,20 @@ def _refuse_endless(scenario: Entry[Scenario]) -> None:
             f"scenarios/{scenario.slug}.toml: project.life: a project that spends or earns needs an end to which its "
             'cash flow is counted; write life = { value = "5 year", low = "4 year", high = "6 year", source = '
             '"clustermodel", confidence = "assumption" }, and as residual what the accelerators are worth then'
+        )
+
+
+def _refuse_crossed(contract: Entry[Contract]) -> None:
+    """A price cannot be held both above its floor and below a lower cap, wherever in their ranges they lie."""
+    limits = {}
+    for field in ("price_floor", "price_cap"):
+        written, value = contract.provenance.get(field), float(getattr(contract.spec, field))
+        limits[field] = written.range_si("") if written else (value, value)
+    floor, cap = limits["price_floor"][1], limits["price_cap"][0]
+    if floor > cap:
+        raise ConfigError(
+            f"contracts/{contract.slug}.toml: price_floor: {floor:g} is above price_cap {cap:g}; write a floor "
+            "that is at most the cap, over their whole ranges"
         )
 
 
