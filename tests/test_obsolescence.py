@@ -237,3 +237,21 @@ def test_expected_take_or_pay_bills_are_those_of_the_table_and_of_integration(de
     between = quad(lambda d: d * demand.pdf(d), 100 * floor, 100, epsrel=1e-11)[0]
     expected = 100 * floor * demand.cdf(100 * floor) + between + 100 * demand.sf(100)
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("price", [0.5, 1.29, 1.30])
+def test_who_sells_at_a_loss_holds_nothing(price):
+    order = Order(price, 1.30, 0.2)
+    assert critical_ratio(order) == 0
+    assert best_capacity(order, scalar(90.0), scalar(0.4)) == 0
+    assert expected_profit(order, scalar(0.0), scalar(90.0), scalar(0.4)) == 0
+
+
+@pytest.mark.parametrize("capacity", [50.0, 90.0, 120.0])
+def test_a_demand_that_is_known_is_sold_up_to_the_capacity(capacity):
+    order = Order(2.35, 1.30, 0.2)
+    profit = expected_profit(order, scalar(capacity), scalar(90.0), scalar(0.0))
+    unsold = max(capacity - 90.0, 0.0)
+    assert profit == pytest.approx(2.35 * min(capacity, 90.0) + 0.2 * unsold - 1.30 * capacity, rel=1e-12)
+    slope = jax.grad(expected_profit, argnums=3)(order, scalar(capacity), scalar(90.0), scalar(0.0))
+    assert np.isfinite(slope)

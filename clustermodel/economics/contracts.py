@@ -52,15 +52,17 @@ def settled_price(contract: Contract, market: Scalar) -> Scalar:
 
 
 def limited_mean(median: Scalar, spread: Scalar, limit: Scalar) -> Scalar:
-    """E[min(D, K)] of a lognormal D with standard deviation `spread` > 0 of its logarithm.
+    """E[min(D, K)] of a lognormal D with standard deviation `spread` of its logarithm; min(m, K) without spread.
 
     E[min(D, K)] = m e^(s^2/2) Phi(d - s) + K (1 - Phi(d)),  d = ln(K/m)/s
     [limited expected value; Klugman et al., Loss Models, appendix A.5.1.1]
     """
     bounded = jnp.where(limit > 0, limit, 1.0)
-    distance = jnp.log(bounded / median) / spread
-    mean = median * jnp.exp(spread**2 / 2) * ndtr(distance - spread)
-    return jnp.where(limit > 0, mean + bounded * ndtr(-distance), 0.0)
+    wide = jnp.where(spread > 0, spread, 1.0)
+    distance = jnp.log(bounded / median) / wide
+    mean = median * jnp.exp(wide**2 / 2) * ndtr(distance - wide) + bounded * ndtr(-distance)
+    mean = jnp.where(spread > 0, mean, jnp.minimum(median, bounded))
+    return jnp.where(limit > 0, mean, 0.0)
 
 
 def expected_billed_share(contract: Contract, median: Scalar, spread: Scalar) -> Scalar:

@@ -22,11 +22,13 @@ class Order(eqx.Module):
 
 
 def critical_ratio(order: Order) -> Scalar:
-    """Chance of meeting all demand at the best capacity: (p - c) / (p - s).
+    """Chance of meeting all demand at the best capacity: (p - c) / (p - s); 0 where a unit sells below its cost.
 
     [Arrow, Harris & Marschak 1951, Optimal Inventory Policy]
     """
-    return (order.price - order.cost) / (order.price - order.salvage)
+    pays = order.price > order.cost
+    ratio = (order.price - order.cost) / jnp.where(pays, order.price - order.salvage, 1.0)
+    return jnp.where(pays, ratio, 0.0)
 
 
 def best_capacity(order: Order, median: Scalar, spread: Scalar) -> Scalar:
