@@ -38,7 +38,9 @@ def reflexive_demand(independent: Path, capacity: Path, feedback: Scalar, times:
     """Demand when capacity in service creates demand of its own, which then grows like all other demand.
 
     D_{k+1} = D_k d_{k+1}/d_k + kappa C_k dt_k, solved as D_k = d_k (1 + sum_{j<k} kappa C_j dt_j / d_{j+1})
-    with d the independent demand.
+    with d the independent demand. Where that is nothing there is no growth to share: nothing is created.
     """
-    created = feedback * capacity[:-1] * jnp.diff(times) / independent[1:]
+    wanted = independent[1:] > 0
+    created = feedback * capacity[:-1] * jnp.diff(times) / jnp.where(wanted, independent[1:], 1.0)
+    created = jnp.where(wanted, created, 0.0)
     return independent * (1 + jnp.concatenate([jnp.zeros(1), jnp.cumsum(created)]))

@@ -35,35 +35,56 @@ SUM_ROUNDING = 1e-12
 """What sums over a few hundred months leave where nothing is left, and some more."""
 
 
-def measure(unit: str, doc: str, low_is_bad: bool = False) -> Any:
-    """A field of `Outcome`: its unit at the edge, its meaning, and which tail hurts."""
-    return eqx.field(metadata={"unit": unit, "doc": doc, "low_is_bad": low_is_bad})
+def measure(unit: str, doc: str, low_is_bad: bool = False, needs: str = "") -> Any:
+    """A field of `Outcome`: its unit at the edge, its meaning, which tail hurts, and what there must be to measure."""
+    return eqx.field(metadata={"unit": unit, "doc": doc, "low_is_bad": low_is_bad, "needs": needs})
 
 
 class Outcome(eqx.Module):
     """Figures of one path; NaN or infinite where a scenario has nothing to measure."""
 
     loss: Scalar = measure("USD", "headline value of contracts that never becomes revenue")
-    loss_share: Scalar = measure("", "the same over the headline value")
+    loss_share: Scalar = measure(
+        "", "the same over the headline value", needs="contracts that are worth something"
+    )
     default_loss: Scalar = measure("USD", "part lost to defaults and departures, after re-letting")
     unbilled: Scalar = measure("USD", "part lost to low use and indexed prices of living contracts")
     soft_loss: Scalar = measure("USD", "part that was never firm")
     contract_revenue: Scalar = measure("USD", "revenue from contracts and capacity that came back", True)
     revenue: Scalar = measure("USD", "all revenue", True)
     npv: Scalar = measure("USD", "net present value after tax, without debt", True)
-    irr: Scalar = measure("", "annual internal rate of return after tax, without debt", True)
-    min_dscr: Scalar = measure("", "least cash flow over debt service of any month", True)
+    irr: Scalar = measure(
+        "",
+        "annual internal rate of return after tax, without debt",
+        True,
+        "money that is spent: project.capex",
+    )
+    min_dscr: Scalar = measure(
+        "",
+        "least cash flow over debt service of any month",
+        True,
+        "debt: finance.base_dscr, capex and contracts",
+    )
     covenant_breach: Scalar = measure("", "1 where the cover falls below the covenant")
     capex: Scalar = measure("USD", "money spent, finance leases included")
     required_revenue: Scalar = measure(
         "USD/year", "revenue that pays for capital and running cost at the margin"
     )
-    coverage: Scalar = measure("", "revenue at full service and today's over the required one", True)
+    coverage: Scalar = measure(
+        "",
+        "revenue at full service and today's over the required one",
+        True,
+        "costs to cover: project.capex or opex",
+    )
     utilisation: Scalar = measure("", "share of capacity in service that is used", True)
-    cost_of_use: Scalar = measure("", "ownership cost of used capacity over its price today")
+    cost_of_use: Scalar = measure(
+        "", "ownership cost of used capacity over its price today", needs="capacity that is sold and used"
+    )
     delay_cost: Scalar = measure("USD", "carry of idle capital and revenue that comes late")
     memory_price: Scalar = measure("", "price paid for memory over today's")
-    memory_saving: Scalar = measure("USD", "what the supply agreement saves against the market", True)
+    memory_saving: Scalar = measure(
+        "USD", "what the supply agreement saves against the market", True, "a purchase: project.capex"
+    )
     market_price: Scalar = measure("", "mean market price of capacity over today's contracts", True)
 
 

@@ -17,9 +17,8 @@ from clustermodel.economics.book import (
     default_times,
     firm_value,
 )
-from clustermodel.economics.cashflow import CashFlow, Operations, Taxation, cash_flow
+from clustermodel.economics.cashflow import CashFlow, Cover, Operations, Taxation, cash_flow, planned_loan
 from clustermodel.economics.contracts import settled_price
-from clustermodel.economics.debt import sculpted_loan
 from clustermodel.economics.demand import independent_demand, reflexive_demand
 from clustermodel.economics.finance_metrics import carry
 from clustermodel.economics.project import (
@@ -168,7 +167,7 @@ def merchant_revenue(world: World, path: Prices, edges: Edges) -> Path:
 def project_flow(
     world: World, path: Prices, contracts: BookRevenue, hardware: Scalar, edges: Edges
 ) -> CashFlow:
-    """Cash flow of the project; debt is sculpted on contracts alone, as planned for the actual start."""
+    """Cash flow of the project; debt is sculpted on contracts after tax, as planned for the actual start."""
     project, finance = world.scenario.project, world.scenario.finance
     length = jnp.diff(edges)
     opex = running_rate(project) * path.service * length
@@ -179,8 +178,9 @@ def project_flow(
         resale=resale(project, hardware, path.delay, edges),
     )
     period_rate = jnp.expm1(jnp.log1p(finance.debt_rate) * length[0] / SECONDS_PER_YEAR)
-    loan = sculpted_loan(contracts.planned - opex, operations.capex, finance.base_dscr, period_rate)
     taxation = Taxation(finance.tax, write_off(project, finance, hardware, edges))
+    cover = Cover(finance.base_dscr, period_rate)
+    loan = planned_loan(contracts.planned - opex, operations.capex, taxation, cover)
     return cash_flow(operations, loan, taxation)
 
 

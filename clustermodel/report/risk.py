@@ -28,6 +28,8 @@ def tails(answer: Answer) -> Iterator[RenderableType]:
         table.add_row(words(name), *(_short(metric[column]) for column in _COLUMNS))
     yield table
     yield Padding(_meanings(answer["metrics"]), (0, 0, 1, 2))
+    for each in answer.get("left_out", ()):
+        yield Padding(Text(f"{words(each['metric'])} {each['reason']}", style="yellow"), (0, 0, 1, 2))
     if answer["drivers"]:
         yield Padding(_drivers(answer["drivers"]), (0, 0, 1, 2))
 

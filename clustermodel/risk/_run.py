@@ -1,6 +1,6 @@
 """Run a scenario over many paths and say what came out, what it rests on and what drives it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -57,7 +57,10 @@ def run_scenario(
     loaded = load_scenario(catalog, name)
     sampling = Sampling(jax.random.key(seed), paths, loaded.model.draws, method)
     outcome, series, inputs = _paths(loaded, sampling)
-    metrics = _metrics(outcome, loaded.scenario.words.get("metrics", list(_FIELDS)))
+    metrics, left_out = _metrics(outcome, loaded.scenario.words)
+    if not metrics:
+        rows = "; ".join(f"{each['metric']} {each['reason']}" for each in left_out)
+        raise ConfigError(f"scenarios/{loaded.scenario.slug}.toml: metrics: nothing to measure: {rows}")
     return {
         "scenario": loaded.scenario.slug,
         "question": loaded.scenario.words.get("question", ""),
@@ -68,6 +71,7 @@ def run_scenario(
             {"entry": f"{e.kind}/{e.slug}", **row} for e in loaded.entries for row in numbers_of(e)
         ],
         "metrics": metrics,
+        "left_out": left_out,
         "drivers": _drivers(loaded, outcome, inputs, next(iter(metrics), None)),
         "concentration": _concentration(loaded),
         "fans": _fans(series),
@@ -128,13 +132,25 @@ def _edge_name(name: str) -> str:
     return f"{name}_{unit}" if unit else name
 
 
-def _metrics(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+def _metrics(outcome: Outcome, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Figures by name, and which of those that the scenario names have nothing to measure."""
+    names = words.get("metrics", list(_FIELDS))
     if unknown := [name for name in names if name not in _FIELDS]:
         raise ConfigError(f"metrics: no figure named {unknown[0]!r}{did_you_mean(unknown[0], _FIELDS)}")
     found = {name: np.asarray(getattr(outcome, name)) for name in names}
-    return {
-        _edge_name(name): _metric(name, sample) for name, sample in found.items() if np.isfinite(sample).all()
-    }
+    measured = {name: sample for name, sample in found.items() if np.isfinite(sample).all()}
+    absent = [name for name in words.get("metrics", []) if name not in measured]
+    left_out = [{"metric": _edge_name(name), "reason": _unmeasured(name, found[name])} for name in absent]
+    return {_edge_name(name): _metric(name, sample) for name, sample in measured.items()}, left_out
+
+
+def _unmeasured(name: str, sample: Any) -> str:
+    """Why a figure has no mean."""
+    paths = int(np.sum(~np.isfinite(sample)))
+    where = "" if paths == len(sample) else f" on {paths:,} of {len(sample):,} paths"
+    if needs := _FIELDS[name]["needs"]:
+        return f"needs {needs}{where and ', absent' + where}"
+    return f"is beyond all numbers{where}: some number of the scenario is far too large or too small"
 
 
 def _metric(name: str, sample: np.ndarray) -> dict[str, Any]:
