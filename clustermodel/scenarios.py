@@ -26,7 +26,7 @@ class Contract(eqx.Module):
     power: Scalar = quantity("W", "capacity as the parties state it; 0 where they don't", 0.0)
     take_or_pay: Scalar = quantity("", "share of the volume that is billed even if unused", 0.0, most=1.0)
     makeup: Scalar = quantity("s", "time in which volume paid for and not used may be taken", 0.0)
-    prepaid: Scalar = quantity("", "share of the value paid at signing", 0.0, most=1.0)
+    prepaid: Scalar = quantity("", "share of the value paid at signing, taken off every bill", 0.0, most=1.0)
     binding: Scalar = quantity("", "share of the value that is firm", 1.0, most=1.0)
     conversion: Scalar = quantity("", "chance that the part that is not firm becomes revenue", 0.0, most=1.0)
     index_share: Scalar = quantity("", "share of the price that follows the market", 0.0, most=1.0)

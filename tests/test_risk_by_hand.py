@@ -177,6 +177,41 @@ def test_losses_of_four_tenants_are_those_of_independent_ones_or_of_one(tmp_path
     assert share["cvar95"] == pytest.approx(lost[lost >= np.quantile(lost, 0.95)].mean(), abs=5e-3)
 
 
+@pytest.mark.parametrize("prepaid", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("tax", [0.0, 0.25])
+def test_what_is_paid_at_signing_comes_first_and_is_taken_off_every_bill(tmp_path, prepaid, tax):
+    """Revenue and tax are as before, value and return are not."""
+    finance = {"wacc": 0.1, "tax": tax, "depreciation": "5 year"}
+    found = means(
+        tmp_path, {"tenant": CONTRACT | {"prepaid": prepaid}}, {"project": BUILT, "finance": finance}
+    )
+    flows = np.full(MONTHS, (1 - prepaid) * 10 / MONTHS) - tax * 4 / MONTHS
+    flows[0] += 10 * prepaid - 6
+    assert found["npv_usd"] == pytest.approx(present(flows, 0.1) * G, rel=EXACT)
+    assert found["contract_revenue_usd"] == pytest.approx(10 * G, rel=EXACT)
+    assert found["loss_usd"] == 0.0
+
+
+@pytest.mark.parametrize("tax", [0.0, 0.25])
+def test_debt_is_served_by_bills_and_not_by_what_was_paid_at_signing(tmp_path, tax):
+    sections = {"project": BUILT, "finance": LOAN | {"tax": tax, "depreciation": "5 year"}}
+    found = means(tmp_path, {"tenant": CONTRACT | {"prepaid": 0.2, "covenant": 1.4}}, sections)
+    assert found["min_dscr"] == pytest.approx(1.4, rel=EXACT)
+    assert found["covenant_breach"] == 0.0
+
+
+@pytest.mark.parametrize(("fill", "kept"), [(0.0, 3.0), (0.8, 2.0)])
+def test_of_a_prepayment_a_default_leaves_what_re_letting_does_not_bring(tmp_path, fill, kept):
+    """At once, of 10 with 3 paid: without another tenant 3 is kept, with one that pays 8 the damage of 2 is."""
+    tenant = CONTRACT | {"hazard": "1e9 1/year", "prepaid": 0.3}
+    found = means(tmp_path, {"tenant": tenant}, {"credit": {"fill": fill}, "finance": {"wacc": 0.0}})
+    assert found["npv_usd"] == pytest.approx((10 * fill + kept) * G, rel=1e-8)
+    flows = np.full(MONTHS, (10 * fill + kept - 3) / MONTHS)
+    flows[0] += 3
+    found = means(tmp_path, {"tenant": tenant}, {"credit": {"fill": fill}, "finance": {"wacc": 0.1}})
+    assert found["npv_usd"] == pytest.approx(present(flows, 0.1) * G, rel=1e-8)
+
+
 def test_memory_locked_in_part_is_paid_at_both_prices_and_the_carry_of_what_was_prepaid(tmp_path):
     agreement = {"value": "1 USD", "term": "2 year", "prepaid": 0.1}
     market = {"share": 0.3, "level": 1.5, "target": 1.5, "locked": 0.6}

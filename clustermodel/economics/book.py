@@ -35,18 +35,28 @@ class Fate(eqx.Module):
 
 
 class BookRevenue(eqx.Module):
-    """Revenue of each period by origin (USD), and what full use would bring with and without defaults."""
+    """Revenue of each period by origin (USD), and what full use would bring with and without defaults.
+
+    `prepaid` is the part of `planned` that was paid at signing. It is earned with the rest; what a default does not
+    let the supplier keep is given back as the rest would have been delivered.
+    """
 
     billed: Path
     relet: Path
     recovered: Path
     kept: Path
     planned: Path
+    prepaid: Path
 
     @property
     def total(self) -> Path:
         """All revenue of each period."""
         return self.billed + self.relet + self.recovered
+
+    @property
+    def ahead(self) -> Path:
+        """What is paid in each period before it is earned, negative where it was paid before: sums to nothing."""
+        return (-self.prepaid).at[0].add(jnp.sum(self.prepaid))
 
 
 def default_times(book: Contract, credit: Credit, factor: Scalar, own: PerContract) -> PerContract:
@@ -94,7 +104,8 @@ def _one_contract(
     claim = jnp.where(left, 0.0, recovered_share(contract, planned - kept, relet))
     prices = jax.vmap(settled_price, in_axes=(None, 0))(contract, market.rent)
     billed = kept * prices * jax.vmap(billed_share, in_axes=(None, 0))(contract, market.usage)
-    revenue = BookRevenue(billed, relet, (planned - kept) * claim, kept, planned)
+    paid = contract.prepaid * planned
+    revenue = BookRevenue(billed, relet, (planned - kept) * claim, kept, planned, paid)
     return jax.tree.map(lambda share: firm * share, revenue)
 
 

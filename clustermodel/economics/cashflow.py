@@ -47,30 +47,36 @@ class Cover(eqx.Module):
 
 
 class CashFlow(eqx.Module):
-    """All flows of a project, and the two lines that investors look at."""
+    """All flows of a project, and the two lines that investors look at.
+
+    `ahead` is what customers pay before it is earned, negative where they have paid before; tax is on what is earned.
+    """
 
     operations: Operations
     loan: LoanFlow
     tax: Flow
     operating_tax: Flow
     unlevered_tax: Flow
+    ahead: Flow
 
     @property
     def available(self) -> Flow:
         """Cash available for debt service (CFADS): EBITDA less tax, neither with what is sold at the end."""
-        return self.operations.ebitda - self.operating_tax
+        return self.operations.ebitda + self.ahead - self.operating_tax
 
     @property
     def unlevered(self) -> Flow:
         """Free cash flow to all who gave capital; taxed as if there were no debt."""
         operations = self.operations
-        return operations.ebitda - self.unlevered_tax - operations.capex + operations.resale
+        earned = operations.ebitda + self.ahead - self.unlevered_tax
+        return earned - operations.capex + operations.resale
 
     @property
     def equity(self) -> Flow:
         """What is left to the owners after loans and taxes."""
         operations, loan = self.operations, self.loan
-        return operations.ebitda - self.tax - operations.capex + operations.resale + loan.draw - loan.service
+        earned = operations.ebitda + self.ahead - self.tax
+        return earned - operations.capex + operations.resale + loan.draw - loan.service
 
 
 def even_write_off(life: Scalar, periods: int) -> Flow:
@@ -97,7 +103,9 @@ def income_tax(income: Flow, rate: Scalar) -> Flow:
     return rate * jnp.diff(peak, prepend=0.0)
 
 
-def cash_flow(operations: Operations, loan: LoanFlow, taxation: Taxation) -> CashFlow:
+def cash_flow(
+    operations: Operations, loan: LoanFlow, taxation: Taxation, ahead: Flow | None = None
+) -> CashFlow:
     """Put operations, loan and tax together; resale is taxed like income, interest is deducted."""
     earned = operations.ebitda - taxation.write_offs
     profit = earned + operations.resale
@@ -107,25 +115,27 @@ def cash_flow(operations: Operations, loan: LoanFlow, taxation: Taxation) -> Cas
         tax=income_tax(profit - loan.interest, taxation.rate),
         operating_tax=income_tax(earned - loan.interest, taxation.rate),
         unlevered_tax=income_tax(profit, taxation.rate),
+        ahead=jnp.zeros_like(earned) if ahead is None else ahead,
     )
 
 
-def planned_loan(cash: Flow, capex: Flow, taxation: Taxation, terms: Cover) -> LoanFlow:
+def planned_loan(income: Flow, paid: Flow, capex: Flow, taxation: Taxation, terms: Cover) -> LoanFlow:
     """A sculpted loan that keeps its cover after tax: interest lowers the tax, and tax the loan.
 
     Interest is put in until it stays; each time it changes by a small share of the change before.
 
     Args:
-        cash: planned EBITDA that secures the loan.
+        income: planned EBITDA that secures the loan.
+        paid: the part of it that customers have paid before, which serves no debt.
         capex: what is built.
         taxation: of the same plan.
         terms: cover and interest.
     """
 
     def sculpted(interest: Flow, _: None) -> tuple[Flow, LoanFlow]:
-        tax = income_tax(cash - taxation.write_offs - interest, taxation.rate)
-        loan = sculpted_loan(cash - tax, capex, terms.dscr, terms.rate)
+        tax = income_tax(income - taxation.write_offs - interest, taxation.rate)
+        loan = sculpted_loan(income - paid - tax, capex, terms.dscr, terms.rate)
         return loan.interest, loan
 
-    _, loans = jax.lax.scan(sculpted, jnp.zeros_like(cash), length=SUBSTITUTIONS)
+    _, loans = jax.lax.scan(sculpted, jnp.zeros_like(income), length=SUBSTITUTIONS)
     return jax.tree.map(lambda each: each[-1], loans)

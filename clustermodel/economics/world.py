@@ -180,8 +180,9 @@ def project_flow(
     period_rate = jnp.expm1(jnp.log1p(finance.debt_rate) * length[0] / SECONDS_PER_YEAR)
     taxation = Taxation(finance.tax, write_off(project, finance, hardware, edges))
     cover = Cover(finance.base_dscr, period_rate)
-    loan = planned_loan(contracts.planned - opex, operations.capex, taxation, cover)
-    return cash_flow(operations, loan, taxation)
+    planned = contracts.planned - opex
+    loan = planned_loan(planned, contracts.prepaid, operations.capex, taxation, cover)
+    return cash_flow(operations, loan, taxation, contracts.ahead)
 
 
 def result(world: World, draws: Draws, edges: Edges) -> Result:
