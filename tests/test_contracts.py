@@ -364,6 +364,36 @@ def test_waiting_multiple_solves_the_smooth_pasting_quadratic(rate, payout, vola
     assert volatility**2 / 2 * b * (b - 1) + (rate - payout) * b - rate == pytest.approx(0.0, abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("rate", "payout", "expected"), [(0.08, 0.05, 1.6), (0.08, 0.2, 1.0), (0.08, 0.08, 1.0)]
+)
+def test_without_volatility_it_pays_to_wait_only_for_growth_above_the_payout(rate, payout, expected):
+    """Value grows at r - q: waiting pays until q V = r K."""
+    for volatility in (0.0, 1e-9, 1e-6):
+        found = float(options.waiting_multiple(scalar(rate), scalar(payout), scalar(volatility)))
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_loses_nothing_by_waiting_is_never_built():
+    assert np.isinf(float(options.waiting_multiple(scalar(0.08), scalar(0.0), scalar(0.4))))
+
+
+def test_the_right_to_wait_is_worth_what_a_binomial_lattice_says():
+    """At value = cost, (M - 1) M^-b with b = M / (M - 1); the lattice has 3000 steps over 80 years, nearly for ever."""
+    rate, payout, volatility, steps, years = 0.08, 0.10, 0.4, 3000, 80
+    step = years / steps
+    up = np.exp(volatility * np.sqrt(step))
+    chance = (np.exp((rate - payout) * step) - 1 / up) / (up - 1 / up)
+    exercised = np.maximum(up ** np.arange(-steps, steps + 1.0) - 1, 0)
+    worth = exercised[::2]
+    for left in range(steps - 1, -1, -1):
+        held = np.exp(-rate * step) * (chance * worth[1:] + (1 - chance) * worth[:-1])
+        worth = np.maximum(held, exercised[steps - left : steps + left + 1 : 2])
+    multiple = float(options.waiting_multiple(scalar(rate), scalar(payout), scalar(volatility)))
+    exponent = multiple / (multiple - 1)
+    assert (multiple - 1) * multiple**-exponent == pytest.approx(worth[0], rel=2e-3)
+
+
 def test_locking_pays_once_the_market_rises_by_the_carry_of_the_prepayment():
     deal = contract(3.0, prepaid=0.22, take_or_pay=1.0)
     worth = lambda market, usage=1.0: options.lock_value(deal, scalar(market), scalar(usage), scalar(0.1))

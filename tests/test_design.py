@@ -14,7 +14,7 @@ from jax.test_util import check_grads
 from scipy.optimize import brentq, minimize_scalar
 from typer.testing import CliRunner
 
-from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog
+from clustermodel.catalog import ConfigError, InfeasibleError, load_catalog, parse_override
 from clustermodel.chain import Question, cost
 from clustermodel.chain.choose import choose
 from clustermodel.chain.numbers import system_numbers
@@ -307,6 +307,21 @@ def test_what_an_optimum_cannot_be_of_is_refused(asked, said):
 def test_a_limit_on_power_that_no_design_keeps_is_no_answer():
     with pytest.raises(InfeasibleError, match="--max-kw"):
         optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency"), max_kw=0.5))
+
+
+def test_an_optimum_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="--vary is empty: write some of memory, bandwidth"):
+        optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(()))
+
+
+def test_a_price_that_moves_no_cost_has_no_break_even():
+    """Money without interest, a resale at the whole price and no shares of the price that are spent."""
+    free = [f"price.{name}=0" for name in ("wacc", "maintenance_fraction", "network_fraction")]
+    terms = CATALOG.changed([parse_override(each) for each in [*free, "price.residual_fraction=1"]])
+    with pytest.raises(
+        InfeasibleError, match=r"its tokens cost the same at every price; lower price\.residual"
+    ):
+        breakeven(terms, Question("mi355x", **LLAMA), "mi355x", "hgx-b200")
 
 
 def test_an_optimum_that_is_not_a_number_is_no_answer(monkeypatch):

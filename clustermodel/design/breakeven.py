@@ -21,6 +21,7 @@ from clustermodel.design.asked import refuse
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
 
+_ROUNDING = 1e-12
 _TOKEN_PRICE = 1.0  # USD; a price to start from where none is known: only the slope matters
 
 
@@ -131,7 +132,13 @@ def _matching(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Price at which each row costs `target`, and which rows fit and meet the objectives."""
     listed, double = _two_prices(setup)
-    slope = (dearer.price - grid.price) / (double - listed)
+    rise = dearer.price - grid.price
+    if not np.any(rise > _ROUNDING * grid.price):
+        raise InfeasibleError(
+            f"no price makes {setup.system.name} match: under these terms its tokens cost the same at every price; "
+            "lower price.residual_fraction, or raise price.wacc"
+        )
+    slope = rise / (double - listed)
     return listed + (target - grid.price) / slope, grid.meets(*limits(setup))
 
 

@@ -67,6 +67,8 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
     cache is what running data leave free, and its hit rate follows the working-set curve of the workload;
     otherwise the hit rate is the question's.
     """
+    if not plan.vary:
+        raise ConfigError(f"--vary is empty: write some of {', '.join(VARIABLES)}")
     if unknown := [name for name in plan.vary if name not in VARIABLES]:
         raise ConfigError(
             f"--vary {unknown[0]!r}: write some of {', '.join(VARIABLES)}{did_you_mean(unknown[0], VARIABLES)}"

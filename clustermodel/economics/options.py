@@ -18,14 +18,21 @@ def waiting_multiple(rate: Scalar, payout: Scalar, volatility: Scalar) -> Scalar
     V*/K = b / (b - 1),  b = 1/2 - (r - q)/s^2 + sqrt(((r - q)/s^2 - 1/2)^2 + 2 r/s^2)
     [Dixit & Pindyck 1994, Investment under Uncertainty, ch. 5, eq. 15]
 
+    Written with 1/b, which needs no division by s: without volatility it is max(r/q, 1).
+
     Args:
         rate: cost of capital per year.
         payout: value lost per year of waiting, such as the erosion of prices.
         volatility: of the log value over a year.
     """
-    drift = (rate - payout) / volatility**2
-    exponent = 1 / 2 - drift + jnp.sqrt((drift - 1 / 2) ** 2 + 2 * rate / volatility**2)
-    return exponent / (exponent - 1)
+    variance = volatility**2
+    drift = rate - payout - variance / 2
+    square = drift**2 + 2 * rate * variance
+    root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+    growing = drift > 0
+    rising = (drift + root) / jnp.where(growing, 2 * rate, 1.0)
+    falling = variance / jnp.where(growing | (root == 0), 1.0, root - drift)
+    return 1 / (1 - jnp.where(growing, rising, falling))
 
 
 def collar_mean(contract: Contract, median: Scalar, spread: Scalar) -> Scalar:
