@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from clustermodel.catalog import ConfigError
+from clustermodel.catalog import ConfigError, load_catalog
 from clustermodel.economics.demand import reflexive_demand
-from clustermodel.risk import run_scenario
+from clustermodel.risk import run_scenario, sweep_scenario
 
 G = 1e9
 MONTHS = 60
@@ -308,3 +308,34 @@ def test_a_floor_above_the_cap_is_refused_wherever_in_their_ranges(tmp_path):
         ConfigError, match=r"^contracts/tenant.toml: price_floor: 1.1 is above price_cap 1; write"
     ):
         run_scenario(written(tmp_path, {"tenant": tenant}), "mine", 32)
+
+
+# slips, books worth nothing, and how the front door takes names
+def test_nobody_loses_by_a_slip_alone_however_uncertain_it_is(tmp_path):
+    """The horizon ends with the latest slip that is counted, so all that was promised is delivered."""
+    sections = {"project": {"delay": "6 month", "delay_spread": 1.0}}
+    loss = answered(tmp_path, {"tenant": CONTRACT}, sections, paths=2048)["metrics"]["loss_usd"]
+    assert loss["mean"] == loss["cvar95"] == 0.0
+
+
+def test_a_book_worth_nothing_has_no_concentration(tmp_path):
+    assert answered(tmp_path, {"tenant": CONTRACT | {"value": "0 USD"}})["concentration"] == {}
+
+
+def test_an_empty_list_of_figures_is_all_of_them(tmp_path):
+    catalog = written(tmp_path, {"tenant": CONTRACT})
+    every = run_scenario(catalog, "mine", 32)["metrics"]
+    file = tmp_path / "scenarios" / "mine.toml"
+    file.write_text(file.read_text().replace("contracts =", "metrics = []\ncontracts ="))
+    assert run_scenario(load_catalog([tmp_path]), "mine", 32)["metrics"] == every
+
+
+def test_an_unknown_figure_is_named_with_its_file(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^scenarios/mine.toml: metrics: no figure named 'irrr'; did you mean irr"
+    ):
+        answered(tmp_path, {"tenant": CONTRACT}, {}, metrics=["irrr"])
+
+
+def test_one_value_is_a_sweep_of_one():
+    assert len(sweep_scenario(load_catalog(), "six-months-late", "project.delay", "6 month", paths=32)) == 1

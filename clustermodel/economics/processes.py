@@ -17,6 +17,9 @@ from clustermodel.units import SECONDS_PER_YEAR
 
 Path = Float[Array, " period"]
 
+LATEST = 3.0
+"""Standard deviations beyond which no slip is counted, one path in 741: the horizon has an end."""
+
 
 def mean_reverting(reversion: Scalar, start: Scalar, shocks: Path, times: Path) -> Path:
     """Ornstein-Uhlenbeck deviation from its mean at `times`, from 0 on: exact discretisation.
@@ -96,8 +99,8 @@ def token_price(demand: Demand, normals: Path, times: Path) -> Path:
 
 
 def slip(project: Project, normal: Scalar) -> Scalar:
-    """Energization delay (s): lognormal around its median."""
-    return project.delay * jnp.exp(project.delay_spread * normal)
+    """Energization delay (s): lognormal around its median, at the most `LATEST` standard deviations late."""
+    return project.delay * jnp.exp(project.delay_spread * jnp.minimum(normal, LATEST))
 
 
 def regime_path(demand: Demand, uniforms: Path, times: Path) -> Path:

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from clustermodel import specs
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written, required
 from clustermodel.economics.outcome import PathModel, Uncertain
+from clustermodel.economics.processes import LATEST
 from clustermodel.economics.project import running_rate
 from clustermodel.economics.world import World
 from clustermodel.risk._buyers import buyers, of_the_buyer, refuse_split_buyers
@@ -26,8 +27,6 @@ _MONTHS_STEP = 60
 """Likewise for months ..."""
 _INPUTS_STEP = 32
 """... and uncertain inputs."""
-_SLIP_SPREADS = 2.0
-"""The horizon leaves room for a slip of the median and this many standard deviations."""
 
 Where = Callable[[World], Any]
 Rows = tuple[int, ...]
@@ -140,7 +139,7 @@ def _obligors(contracts: Sequence[Entry[Contract]]) -> list[int]:
 def _months(latest: World, contracts: int) -> int:
     """Months until the last contract ends and the last accelerator retires, a slip included, at the longest."""
     project, book = latest.scenario.project, latest.book
-    slip = float(project.delay * jnp.exp(_SLIP_SPREADS * project.delay_spread))
+    slip = float(project.delay * jnp.exp(LATEST * project.delay_spread))
     ends = [float(end) for end in (book.start + book.term)[:contracts]]
     if jnp.isfinite(project.life):
         ends.append(float(project.lead + project.build + project.life))

@@ -1,13 +1,21 @@
 """Run a scenario over many paths and say what came out, what it rests on and what drives it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from clustermodel.catalog import Catalog, ConfigError, did_you_mean, parse_override, require_float64
+from clustermodel.catalog import (
+    Catalog,
+    ConfigError,
+    Entry,
+    did_you_mean,
+    parse_override,
+    require_float64,
+    several,
+)
 from clustermodel.catalog import entry_rows as numbers_of
 from clustermodel.economics.concentration import effective_names, hhi, top_share
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, fan, rank_correlation, summary
@@ -57,7 +65,7 @@ def run_scenario(
     loaded = load_scenario(catalog, name)
     sampling = Sampling(jax.random.key(seed), paths, loaded.model.draws, method)
     outcome, series, inputs = _paths(loaded, sampling)
-    metrics, left_out = _metrics(outcome, loaded.scenario.words)
+    metrics, left_out = _metrics(outcome, loaded.scenario)
     if not metrics:
         rows = "; ".join(f"{each['metric']} {each['reason']}" for each in left_out)
         raise ConfigError(f"scenarios/{loaded.scenario.slug}.toml: metrics: nothing to measure: {rows}")
@@ -80,7 +88,7 @@ def run_scenario(
 
 
 def sweep_scenario(
-    catalog: Catalog, name: str, field: str, values: Sequence[str], *, paths: int = PATHS, seed: int = 0
+    catalog: Catalog, name: str, field: str, values: str | Sequence[str], *, paths: int = PATHS, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Metrics of a scenario for several values of one of its numbers: NPV against demand delay, say.
 
@@ -88,7 +96,7 @@ def sweep_scenario(
     """
     slug = catalog.slug("scenarios", name)
     rows = []
-    for value in values:
+    for value in several(values, "values"):
         override = parse_override(f"scenario/{slug}.{field}={value}")
         swept = catalog.changed([override])
         rows.append({field: value, "metrics": run_scenario(swept, slug, paths, seed)["metrics"]})
@@ -132,14 +140,18 @@ def _edge_name(name: str) -> str:
     return f"{name}_{unit}" if unit else name
 
 
-def _metrics(outcome: Outcome, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+def _metrics(outcome: Outcome, scenario: Entry[Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Figures by name, and which of those that the scenario names have nothing to measure."""
-    names = words.get("metrics", list(_FIELDS))
+    asked = scenario.words.get("metrics", [])
+    names = asked or list(_FIELDS)
     if unknown := [name for name in names if name not in _FIELDS]:
-        raise ConfigError(f"metrics: no figure named {unknown[0]!r}{did_you_mean(unknown[0], _FIELDS)}")
+        raise ConfigError(
+            f"scenarios/{scenario.slug}.toml: metrics: no figure named {unknown[0]!r}"
+            f"{did_you_mean(unknown[0], _FIELDS)}"
+        )
     found = {name: np.asarray(getattr(outcome, name)) for name in names}
     measured = {name: sample for name, sample in found.items() if np.isfinite(sample).all()}
-    absent = [name for name in words.get("metrics", []) if name not in measured]
+    absent = [name for name in asked if name not in measured]
     left_out = [{"metric": _edge_name(name), "reason": _unmeasured(name, found[name])} for name in absent]
     return {_edge_name(name): _metric(name, sample) for name, sample in measured.items()}, left_out
 
@@ -182,8 +194,8 @@ def _is_constant(sample: Any) -> bool:
 
 
 def _concentration(loaded: Loaded) -> dict[str, Any]:
-    """How much of the headline value hangs on few buyers; empty without contracts."""
-    if not loaded.exposures:
+    """How much of the headline value hangs on few buyers; empty without any value."""
+    if not any(loaded.exposures.values()):
         return {}
     exposure = jnp.asarray(loaded.names)
     return {
