@@ -298,6 +298,7 @@ def test_the_memory_of_a_pool_is_a_number_like_any_other():
         ("accelerator.tpd=700 W", "Accelerator has no such field; did you mean tdp?"),
         ("accelerator.tdp=700 GB", "expected a quantity in 'W', got '700 GB'"),
         ("accelerator.tdp=-7 W", "'-7 W' is below 0"),
+        ("price.life=0 year", "'0 year' is below 1 s"),
         ("system.hbm_bandwidth=6 TB/s", "System has no such field"),
         ("system.chassis.fan=6 W", "Chassis has no such field; did you mean fan_power?"),
         ("accelerator.memory[0].price=6 USD", "expected a quantity in 'USD/B'"),

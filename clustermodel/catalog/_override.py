@@ -88,7 +88,7 @@ def _problem(override: Override) -> str:
         number = parse(override.value, expect=known[field].metadata["unit"])
     except ValueError as error:
         return str(error)
-    problem = Bounds.of(known[field].metadata).problem(number)
+    problem = Bounds.of(known[field].metadata).problem(number, known[field].metadata["unit"])
     return f"{override.value!r} {problem}" if problem else ""
 
 

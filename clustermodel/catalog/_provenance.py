@@ -75,16 +75,20 @@ class Bounds(NamedTuple):
         """Those that a field of a spec states."""
         return cls(*(metadata[name] for name in cls._fields))
 
-    def problem(self, number: float) -> str:
-        """What is wrong with a number; empty if nothing."""
+    def problem(self, number: float, unit: str) -> str:
+        """What is wrong with a number in SI; empty if nothing."""
         if number < self.least:
-            return f"is below {self.least:g}"
+            return f"is below {_with_unit(self.least, unit)}"
         if number > self.most:
-            return f"is above {self.most:g}"
+            return f"is above {_with_unit(self.most, unit)}"
         return "is not a whole number" if self.whole and number != round(number) else ""
 
 
 NOT_NEGATIVE = Bounds()
+
+
+def _with_unit(bound: float, unit: str) -> str:
+    return f"{bound:g} {unit}" if bound and unit else f"{bound:g}"
 
 
 def mistakes(row: Any, unit: str, bounds: Bounds = NOT_NEGATIVE) -> Iterator[str]:
@@ -129,7 +133,7 @@ def _bad_numbers(row: dict[str, Any], unit: str, bounds: Bounds) -> Iterator[str
             except ValueError as error:
                 yield str(error) if key == "value" else f"{key}: {error}"
     for key, number in numbers.items():
-        if problem := bounds.problem(number):
+        if problem := bounds.problem(number, unit):
             yield f"{key} {row[key]!r} {problem}"
     if list(numbers.values()) != sorted(numbers.values()):
         yield "low <= value <= high does not hold"
