@@ -25,7 +25,7 @@ from clustermodel.fleet.oracles import AbstractOracle, Recourse
 from clustermodel.fleet.pool import Pool
 from clustermodel.fleet.risk import tail_weights
 from clustermodel.fleet.sample import Sample, everything, grouped
-from clustermodel.fleet.solution import Progress, Solution, Watcher, relative_gap
+from clustermodel.fleet.solution import Progress, Solution, Watcher
 from clustermodel.fleet.two_stage import TwoStage
 
 STEP = 0.5
@@ -82,14 +82,14 @@ class Benders:
     def _close_in(self, full: Sample, start: Point) -> Status:
         """Alternate between exploiting the bounds known so far and pricing the fleet that they suggest."""
         while True:
-            gap = POOL_GAP * min(relative_gap(self.lower, self.best.cost), GROUP_GAP**2 * self.effort.gap)
+            gap = POOL_GAP * min(self.program.gap(self.lower, self.best.cost), GROUP_GAP**2 * self.effort.gap)
             _, start = self.descend(self.recall, full, gap, Point(start.x))
             assert start.x is not None
             trial = self._towards(start.x)
             recourse = self.price(trial, full)
             self.best = min(self.best, self.point(trial, recourse, full), key=lambda point: point.cost)
             self.tell("scenarios", self.best)
-            if relative_gap(self.lower, self.best.cost) <= self.effort.gap:
+            if self.program.gap(self.lower, self.best.cost) <= self.effort.gap:
                 return Status.OPTIMAL
             self.cut(recourse, full)
             if self.spent():
@@ -108,7 +108,7 @@ class Benders:
             recourse = price(trial, sample)
             best = min(best, self.point(trial, recourse, sample), key=lambda point: point.cost)
             self.tell("outline", best)
-            if relative_gap(self.lower, best.cost) <= gap:
+            if self.program.gap(self.lower, best.cost) <= gap:
                 return Status.OPTIMAL, best
             self.cut(recourse, sample)
             if self.spent():
@@ -165,7 +165,7 @@ class Benders:
             x=x,
             lower=self.lower,
             upper=self.best.cost,
-            prices=self.master.prices() if self.master.cuts else None,
+            prices=None if self.best.x is None else self.master.prices(),
             solver=f"benders-{self.oracle.name}",
             seconds=time.perf_counter() - self.started,
             iterations=self.iterations,

@@ -114,7 +114,7 @@ def optimum(made: Plan, answer: Answer) -> Optimum:
     per_period = lambda a: a.reshape(periods, blocks, *a.shape[1:]).sum(axis=1)
     return Optimum(
         bought=outcome.decision("buy"),
-        owned=outcome.in_service - problem.assets.legacy,
+        owned=outcome.in_service,
         booked=outcome.decision("reserve"),
         busy=per_period(np.einsum("s,sjaw,j->jaw", weight, busy, seconds)),
         used=per_period(used),

@@ -123,7 +123,7 @@ def repaired(
 ) -> Use:
     """A feasible dispatch near `busy`: scaled into demand, then capacity, then limits.
 
-    Reserved systems are used before on-demand ones, which assumes that they cost no more to use.
+    Beyond what is owned, of reserved and on-demand systems those that cost less to use come first.
     """
     busy = jnp.where(dispatch.rate > 0, jnp.maximum(busy, 0), 0)
     busy = busy * _fit(demand, jnp.sum(busy * dispatch.rate, axis=0))[None, :]
@@ -134,7 +134,8 @@ def repaired(
     uses = jnp.where(dispatch.draw > 0, factor[:, None, None], 1).min(axis=0, initial=1.0)
     busy = busy * uses
     short = jnp.maximum(busy.sum(axis=1) - supply.owned, 0)
-    reserved = jnp.minimum(short, supply.reserved)
+    ahead = jnp.where(dispatch.reserved_cost <= dispatch.on_demand_cost, 0.0, supply.on_demand)
+    reserved = jnp.clip(short - ahead, 0, supply.reserved)
     missing = jnp.maximum(demand - jnp.sum(busy * dispatch.rate, axis=0), 0)
     left_out = jnp.minimum(missing, dispatch.spare * demand)
     return Use(busy, reserved, short - reserved, left_out, missing - left_out)

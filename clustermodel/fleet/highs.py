@@ -14,6 +14,8 @@ import scipy.sparse as sp
 
 INFINITY = highspy.kHighsInf
 CHOICE_TOLERANCE = 1e-9
+MISSTATED = 1e-6
+"""Relative difference between an objective and the point that comes with it, beyond which it is another's."""
 Model = Any
 """A `highspy.Highs`; its stubs leave out methods that it has."""
 _STATUS = highspy.HighsModelStatus
@@ -43,7 +45,10 @@ _MEANING = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinearProgram:
-    """min cost.x subject to row_lower <= matrix x <= row_upper, lower <= x <= upper, some x integer."""
+    """min cost.x subject to row_lower <= matrix x <= row_upper, lower <= x <= upper, some x integer.
+
+    Gaps are relative to cost.x + constant; answers leave the constant out.
+    """
 
     cost: np.ndarray
     lower: np.ndarray
@@ -52,6 +57,7 @@ class LinearProgram:
     row_lower: np.ndarray
     row_upper: np.ndarray
     integer: np.ndarray
+    constant: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +81,7 @@ def highs_model(program: LinearProgram, **options: Any) -> Model:
     lp: Any = highspy.HighsLp()
     lp.num_row_, lp.num_col_ = len(program.row_lower), len(program.cost)
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = program.cost, _finite(program.lower), _finite(program.upper)
+    lp.offset_ = program.constant
     lp.row_lower_, lp.row_upper_ = _finite(program.row_lower), _finite(program.row_upper)
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_ = program.matrix.indptr, program.matrix.indices
@@ -121,10 +128,12 @@ def run(model: Model, stop: Callable[[], bool] | None = None) -> Answer:
     if stop is not None:
         model.cbMipInterrupt.unsubscribe(ask)
     info, solution = model.getInfo(), model.getSolution()
+    constant = model.getObjectiveOffset()[1]
+    bound = info.mip_dual_bound if info.mip_node_count >= 0 else info.objective_function_value
     return Answer(
         status=_MEANING.get(model.getModelStatus(), Status.FAILED),
-        objective=info.objective_function_value,
-        bound=info.mip_dual_bound if info.mip_node_count >= 0 else info.objective_function_value,
+        objective=info.objective_function_value - constant,
+        bound=bound - constant,
         x=np.array(solution.col_value),
         row_dual=np.array(solution.row_dual),
         column_dual=np.array(solution.col_dual),
@@ -138,11 +147,21 @@ def solve(program: LinearProgram, stop: Callable[[], bool] | None = None, **opti
     return run(highs_model(program, **options), stop)
 
 
-def start_from(model: Model, x: np.ndarray) -> None:
-    """Tell branch and bound about a feasible point."""
+def run_from(model: Model, start: np.ndarray | None, stop: Callable[[], bool] | None) -> Answer:
+    """Branch and bound that knows a feasible point; anew without it where HiGHS hands the point back as the best."""
+    if start is None:
+        return run(model, stop)
     known = highspy.HighsSolution()
-    known.col_value = x.tolist()
+    known.col_value = start.tolist()
     model.setSolution(known)
+    answer = run(model, stop)
+    if len(answer.x) == 0 or not np.isfinite(answer.objective):
+        return answer
+    value = float(np.array(model.getLp().col_cost_) @ answer.x)
+    if abs(value - answer.objective) <= MISSTATED * max(1.0, abs(value)):
+        return answer
+    model.clearSolver()
+    return run(model, stop)
 
 
 def _finite(bounds: np.ndarray) -> np.ndarray:

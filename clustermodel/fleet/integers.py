@@ -15,7 +15,7 @@ from clustermodel.fleet.benders import Benders, Point
 from clustermodel.fleet.highs import Status
 from clustermodel.fleet.master import Search
 from clustermodel.fleet.sample import everything
-from clustermodel.fleet.solution import Solution, relative_gap
+from clustermodel.fleet.solution import Solution
 
 ROUNDINGS = 4
 """Boxes tried around the continuous optimum."""
@@ -91,7 +91,7 @@ class WholeSystems:
     @property
     def gap(self) -> float:
         """Relative gap between the best whole fleet and the bound."""
-        return relative_gap(self.benders.lower, self.benders.best.cost)
+        return self.program.gap(self.benders.lower, self.benders.best.cost)
 
     def done(self) -> bool:
         """Whether the gap is closed or the effort is spent."""

@@ -15,7 +15,7 @@ from clustermodel.fleet.highs import (
     exact_choices,
     highs_model,
     run,
-    start_from,
+    run_from,
 )
 from clustermodel.fleet.solution import Prices
 from clustermodel.fleet.two_stage import TwoStage
@@ -65,6 +65,7 @@ class Master:
                 row_lower=np.array([row.lower for row in program.rows]),
                 row_upper=np.array([row.upper for row in program.rows]),
                 integer=np.zeros(program.layout.count + thetas, bool),
+                constant=program.constant,
             )
         )
 
@@ -107,9 +108,7 @@ class Master:
         self.model.changeColsBounds(len(columns), columns, search.lower, search.upper)
         self.model.setOptionValue("mip_rel_gap", search.gap)
         self.model.setOptionValue("time_limit", search.seconds)
-        if start is not None:
-            start_from(self.model, start)
-        answer = run(self.model, search.stop)
+        answer = run_from(self.model, start, search.stop)
         return dataclasses.replace(answer, x=answer.x[: len(columns)])
 
     def prices(self) -> Prices:

@@ -99,6 +99,7 @@ def monolith(program: TwoStage, whole: bool) -> LinearProgram:
         row_lower=row_lower,
         row_upper=row_upper,
         integer=np.concatenate([program.integer & whole, np.zeros(len(lower), bool)]),
+        constant=program.constant,
     )
     return _with_cvar(program, block, joined) if program.omega > 0 else joined
 
@@ -137,6 +138,7 @@ def _with_cvar(program: TwoStage, block: SlotBlock, joined: LinearProgram) -> Li
         row_lower=np.concatenate([joined.row_lower, np.full(scenarios, -np.inf)]),
         row_upper=np.concatenate([joined.row_upper, -program.offset]),
         integer=np.concatenate([joined.integer, np.zeros(scenarios + 1, bool)]),
+        constant=joined.constant,
     )
 
 

@@ -105,7 +105,7 @@ def _directions(best: Plan) -> Iterator[tuple[str, np.ndarray]]:
 def _extreme(best: Plan, limited: LinearProgram, weight: np.ndarray) -> Outcome | None:
     cost = np.zeros(len(limited.cost))
     cost[: len(weight)] = weight
-    return _outcome(best, dataclasses.replace(limited, cost=cost))
+    return _outcome(best, dataclasses.replace(limited, cost=cost, constant=0.0))
 
 
 def _outcome(best: Plan, program: LinearProgram) -> Outcome | None:

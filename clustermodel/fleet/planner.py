@@ -8,6 +8,7 @@ from clustermodel.catalog import ConfigError, InfeasibleError, require_float64
 from clustermodel.fleet.benders import Effort
 from clustermodel.fleet.diagnose import conflict
 from clustermodel.fleet.highs import Status
+from clustermodel.fleet.integers import ROUNDING_TOLERANCE
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.solution import Watcher
@@ -55,9 +56,26 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
         raise InfeasibleError(
             f"no plan found: {solution.status.value}; allow more time or fractions of systems"
         )
-    made = Plan(problem, program, solution)
+    made = _trimmed(Plan(problem, program, solution))
     _refuse_breach(made)
     return made
+
+
+def _trimmed(made: Plan) -> Plan:
+    """The plan without reservations that nobody uses and that cost nothing until they are used."""
+    program, x = made.program, made.solution.x.copy()
+    reserve = program.layout.reserve
+    free = (program.cost[reserve] == 0) & (x[reserve] > program.lower[reserve])
+    for tiers in made.problem.tiers:
+        if tiers.decision == "reserve":
+            free[tiers.period, [asset for lane in tiers.assets for asset in lane]] = False
+    if not free.any():
+        return made
+    used = made.operation.reserved.max(axis=0).reshape(reserve.shape[0], -1, reserve.shape[1]).max(axis=1)
+    used = np.where(program.integer[reserve], np.ceil(used - ROUNDING_TOLERANCE), used)
+    least = np.maximum(used, program.lower[reserve])
+    x[reserve] = np.where(free, np.minimum(x[reserve], least), x[reserve])
+    return dataclasses.replace(made, solution=dataclasses.replace(made.solution, x=x))
 
 
 def undisturbed(problem: FleetProblem, options: Options | None = None) -> Plan:

@@ -278,6 +278,21 @@ class FleetProblem(eqx.Module):
             if unserved:
                 yield f"throughput: no system can serve workload {name}; give it a row on at least one"
         yield from _unheard_of(self)
+        yield from _without_power(self)
+
+
+def _without_power(problem: FleetProblem) -> Iterator[str]:
+    """Systems that may stand at own sites under a limit on power and that draw nothing as far as is known."""
+    assets, rental, service = problem.assets, problem.rental, problem.service
+    limits = [limit for limit in problem.limits if limit.kind == "power" and np.isfinite(limit.value)]
+    counted = np.any([limit.covers(assets) for limit in limits], axis=0) if limits else np.zeros(1, bool)
+    there = np.any([part.any(axis=0) for part in (assets.supply, assets.legacy, rental.hosted)], axis=0)
+    unknown = counted & there & (assets.standing_draw == 0) & ~service.busy_draw.any(axis=(0, 2))
+    for name in dict.fromkeys(np.array(assets.systems)[unknown]):
+        yield (
+            f"systems: {name} draws nothing that the limit on power counts; write its provisioned_power, or with "
+            "power_basis p90 its idle_power and the power of its throughput"
+        )
 
 
 def _unheard_of(problem: FleetProblem) -> Iterator[str]:

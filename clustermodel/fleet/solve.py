@@ -12,14 +12,14 @@ import jax
 import numpy as np
 
 from clustermodel.fleet.benders import Benders, Effort
-from clustermodel.fleet.highs import Answer, LinearProgram, Status, highs_model, run, start_from
+from clustermodel.fleet.highs import Answer, LinearProgram, Status, highs_model, run_from
 from clustermodel.fleet.highs import solve as solve_program
 from clustermodel.fleet.integers import BOX_GAP, ROUNDING_TOLERANCE, WholeSystems
 from clustermodel.fleet.monolith import monolith, prices
 from clustermodel.fleet.operation import operation
 from clustermodel.fleet.oracles import AbstractOracle, InteriorPointOracle
 from clustermodel.fleet.simplex import HighsOracle
-from clustermodel.fleet.solution import Progress, Solution, relative_gap
+from clustermodel.fleet.solution import Progress, Solution
 from clustermodel.fleet.two_stage import TwoStage
 
 Method = Literal["auto", "highs", "benders"]
@@ -119,7 +119,7 @@ def _whole(program: TwoStage, relaxed: Answer, best: Solution, effort: Effort) -
     found = len(rounded.x) > 0 and np.isfinite(rounded.objective)
     upper = rounded.objective if found else np.inf
     effort.watcher(Progress("whole systems", 1, best.lower, upper, rounded.seconds))
-    if relative_gap(best.lower, upper) <= effort.gap:
+    if program.gap(best.lower, upper) <= effort.gap:
         x = rounded.x[: program.layout.count]
         return dataclasses.replace(best, x=_rounded(program, x), upper=upper)
     answer = _branch(full, effort.gap, effort, deadline, rounded.x if found else None)
@@ -135,9 +135,7 @@ def _branch(
 ) -> Answer:
     left = max(deadline - time.perf_counter(), 0.0)
     model = highs_model(program, mip_rel_gap=gap, time_limit=left)
-    if start is not None:
-        start_from(model, start)
-    return run(model, effort.stop)
+    return run_from(model, start, effort.stop)
 
 
 def _rounded(program: TwoStage, x: np.ndarray) -> np.ndarray:

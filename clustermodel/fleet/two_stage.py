@@ -14,9 +14,12 @@ from clustermodel.fleet import first_stage
 from clustermodel.fleet.dispatch import Dispatch, Supply
 from clustermodel.fleet.first_stage import Columns, Meaning, Row
 from clustermodel.fleet.problem import FleetProblem, Limit
+from clustermodel.fleet.solution import relative_gap
 
 MANY = 1e4
 """Systems up to which a demand is counted as one."""
+LEAST_SHARE = 1e-6
+"""Of what is at stake: gaps of objectives nearer to 0 are taken relative to it."""
 BREACH_FACTOR = 100.0
 """Work left out against a must-serve limit costs this multiple of the dearest way to serve it."""
 
@@ -59,8 +62,8 @@ class SupplyMap:
 class TwoStage:
     """min cost.x + (1 - omega) E[Q(x)] + omega CVaR[Q(x) + offset], everything in scaled units.
 
-    `demand` is [scenario, slot, workload]; `offset` [scenario] is cost that no decision changes (revenue not
-    earned is counted as cost, revenue at stake as a negative offset).
+    `demand` is [scenario, slot, workload]; `offset` [scenario] is cost that no decision changes (what stands there
+    already; revenue not earned is counted as cost, revenue at stake as a negative offset).
     """
 
     layout: Columns
@@ -88,6 +91,12 @@ class TwoStage:
     def constant(self) -> float:
         """What the expectation of the offset adds to the objective; CVaR carries its own share."""
         return float((1 - self.omega) * self.probability @ self.offset)
+
+    def gap(self, lower: float, upper: float) -> float:
+        """Relative gap between bounds, in the objective with its constant; of one near 0 in what is at stake."""
+        at_stake = LEAST_SHARE * abs(self.constant)
+        total = max(abs(upper + self.constant), at_stake) if np.isfinite(upper) else np.inf
+        return relative_gap(total - (upper - lower), total)
 
     def row_matrix(self) -> sp.csr_matrix:
         """The first-stage rows as a matrix."""
@@ -163,9 +172,18 @@ def worth(problem: FleetProblem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _offset(problem: FleetProblem) -> np.ndarray:
-    """[scenario] minus the revenue of serving everything: what is left out then costs its revenue."""
+    """[scenario] what stands there already costs, less the revenue of serving everything: what is left out costs it."""
     revenue = _per_slot(problem, worth(problem)[1]) * slot_value(problem)[:, None]
-    return -np.sum(_slots(problem.demand.work) * revenue, axis=(1, 2))
+    return _legacy_cost(problem) - np.sum(_slots(problem.demand.work) * revenue, axis=(1, 2))
+
+
+def _legacy_cost(problem: FleetProblem) -> float:
+    """Present USD of idle energy and maintenance of legacy systems that are kept to their end."""
+    if problem.policy.objective == "served":
+        return 0.0
+    assets, horizon = problem.assets, problem.horizon
+    each = assets.standing_cost + assets.maintenance * assets.legacy_price
+    return float((horizon.discount * horizon.seconds) @ (assets.legacy * each).sum(axis=1))
 
 
 def _resources(problem: FleetProblem) -> tuple[Resource, ...]:
@@ -191,7 +209,7 @@ def _slots_of(problem: FleetProblem, limit: Limit) -> list[int]:
 
 def _scale(problem: FleetProblem, cost: np.ndarray, resources: tuple[Resource, ...]) -> Scale:
     priced = np.abs(cost[cost != 0])
-    lost = problem.service.penalty.max(initial=0) + problem.service.revenue.max(initial=0)
+    lost = sum(part.max(initial=0) for part in worth(problem))
     fallback = lost * problem.demand.work.max(initial=0) * problem.horizon.seconds.max(initial=1)
     money = float(np.median(priced)) if priced.size else float(fallback) or 1.0
     slots = problem.shape["periods"] * problem.shape["blocks"]
@@ -199,7 +217,7 @@ def _scale(problem: FleetProblem, cost: np.ndarray, resources: tuple[Resource, .
     for r, resource in enumerate(resources):
         for slot, limit in resource.limits.items():
             limits[slot, r] = limit.value or 1.0
-    return Scale(money if problem.policy.objective != "served" else 1.0, _work_unit(problem), limits)
+    return Scale(money, _work_unit(problem), limits)
 
 
 def _work_unit(problem: FleetProblem) -> np.ndarray:
