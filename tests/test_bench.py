@@ -9,11 +9,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from tiny_bench import NARROW, TINY
 from typer.testing import CliRunner
 
 import clustermodel as cm
 from clustermodel.bench import device, driver, energy, layers, rates, serve
-from clustermodel.bench.decoder import Shape
 from clustermodel.bench.energy import BoardMeter, PackageMeter, measure
 from clustermodel.bench.machine import machine
 from clustermodel.bench.operations import operations
@@ -36,21 +36,6 @@ FIGURES = [
     Measured("product", "fp8", 4096, 1500e12, "FLOP/s"),
     Measured("prefill_attention", "bf16", 4096, 1200e12, "FLOP/s"),  # above the peak: a slip of the clock
 ]
-TINY = rates.Sizes(
-    elements=1 << 10,
-    width=16,
-    rows=(1, 4),
-    kinds=("float32", "int8"),
-    heads=4,
-    kv_heads=2,
-    head_dim=8,
-    batch=2,
-    context=48,
-    prompt=16,
-    n_experts=2,
-    repeats=1,
-)
-NARROW = Shape(2, 0, d_model=16, heads=4, kv_heads=2, head_dim=8, ffn_dim=24, vocab=16)
 
 
 def _table(answer):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_bench
 
 from clustermodel.bench import mix, model
 from clustermodel.catalog import ConfigError, load_catalog
@@ -104,10 +105,8 @@ def test_float32_is_right_to_four_digits_everywhere_and_to_five_nearly_everywher
 
 
 def test_float32_leaves_the_session_in_float64(monkeypatch):
-    monkeypatch.setattr(model, "CASES", {"dense": model.CASES["dense"]})
+    tiny_bench.shrink(monkeypatch)
     monkeypatch.setattr(model, "_errors", lambda _: {"largest_error": 1e-4, "error_p999": 1e-6})
-    monkeypatch.setattr(mix, "rate", lambda *_: 1e9)
-    monkeypatch.setattr(mix, "alone", lambda kinds, *_: dict.fromkeys(kinds, 1e-9))
     answer = model.bench_model(CATALOG, sizes=[8], dtype="float32")
     (case,) = answer["cases"]
     assert answer["dtype"] == "float32"
