@@ -73,6 +73,13 @@ def test_a_missing_table_is_named(folder, name):
         FleetProblem.load(folder)
 
 
+def test_a_mistake_is_told_once(folder):
+    edited(folder, "contracts.csv", "a10g,cloud,reserved", "a10g,cluod,reserved")
+    with pytest.raises(ConfigError) as caught:
+        FleetProblem.load(folder)
+    assert str(caught.value).count("contracts: site 'cluod' is not known; did you mean cloud?") == 1
+
+
 def test_probabilities_must_sum_to_one(folder):
     (folder / "scenarios.csv").write_text("scenario,probability\nlow,0.5\nhigh,0.4\n")
     with pytest.raises(ConfigError, match=r"probabilities of the scenarios sum to 0\.9, not to 1"):

@@ -61,6 +61,7 @@ def test_tiers_of_a_reservation_are_taken_from_the_first(price, every, cost, cou
     plan = problem(tables=rent(**tiered(price, (0.0, 6.0), every))).solve(method=method, gap=1e-6)
     assert plan.objective == pytest.approx(cost, rel=1e-5)
     assert plan.reservations["systems"].tolist() == pytest.approx(counts, rel=1e-5)
+    assert plan.dispatch["busy_systems"].tolist() == pytest.approx([10.0], rel=1e-5)
 
 
 def test_a_discount_on_all_is_worth_a_system_too_many():

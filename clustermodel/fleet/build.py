@@ -94,7 +94,7 @@ def as_written(settings: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Tables
 
 def _refuse(tables: Tables) -> None:
     if tables.problems:
-        raise ConfigError("\n  ".join(["the fleet problem has mistakes:", *tables.problems]))
+        raise ConfigError("\n  ".join(["the fleet problem has mistakes:", *dict.fromkeys(tables.problems)]))
 
 
 def _horizon(tables: Tables) -> Horizon:

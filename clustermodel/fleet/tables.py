@@ -62,7 +62,8 @@ def dispatch(outcome: Outcome) -> pd.DataFrame:
         "block": np.array(names["block"], dtype=object)[j % blocks],
         "workload": np.array(names["workload"], dtype=object)[w],
     }
-    return pd.DataFrame(keys | {"busy_systems": busy[j, a, w], "work_per_s": busy[j, a, w] * rate})
+    frame = pd.DataFrame(keys | {"busy_systems": busy[j, a, w], "work_per_s": busy[j, a, w] * rate})
+    return frame.groupby(list(keys), sort=False, as_index=False).sum()  # tiers of one price do the same work
 
 
 def cash_flow(outcome: Outcome) -> pd.DataFrame:
