@@ -10,7 +10,7 @@ from clustermodel.chain import Question, cost
 from clustermodel.design import breakeven, breakeven_map, claims, memory, optimize, sensitivity
 from clustermodel.design.optimize import Plan
 from clustermodel.design.sensitivity import PRICES
-from clustermodel.economics.allocation import ALLOCATIONS, SINGLE_CLASS
+from clustermodel.economics.allocation import SINGLE_CLASS
 
 CATALOG = load_catalog()
 ASKED = Question(
@@ -65,20 +65,20 @@ def test_32_bits_are_refused(design):
         DESIGNS[design](ASKED)
 
 
-@pytest.mark.parametrize("allocation", [name for name in ALLOCATIONS if name != "disaggregated"])
-def test_elasticities_of_a_price_are_those_of_cost_under_the_same_allocation(allocation):
+@pytest.mark.parametrize(
+    ("allocation", "kind"),
+    [("time_weighted", "cached_input"), ("flops_weighted", "input"), ("output_only", "output")],
+)
+def test_elasticities_of_a_price_are_those_of_cost_under_the_same_allocation(allocation, kind):
     """Exact derivatives against the command `cost` with the number set by hand, at the same point."""
-    question = asked(allocation)
-    outputs = [f"usd_per_mtok_{PRICED[allocation]}"] if allocation in SINGLE_CLASS else PRICES[1::2]
-    for output in outputs:
-        rows = {
-            (row["entry"], row["field"]): row["elasticity"]
-            for row in sensitivity(CATALOG, question, output)["elasticities"]
-        }
-        for entry, field in (("systems/hgx-h200", "price"), ("sites/us-average", "electricity")):
-            up, down = (cost(_moved(entry, field, sign * STEP), question)[output] for sign in (1, -1))
-            found = (up - down) / (up + down) / STEP
-            assert rows.get((entry, field), 0.0) == pytest.approx(found, rel=1e-5, abs=1e-9)
+    question, output = asked(allocation), f"usd_per_mtok_{kind}"
+    answer = sensitivity(CATALOG, question, output)
+    assert answer["inputs"]["allocation"] == allocation
+    rows = {(row["entry"], row["field"]): row["elasticity"] for row in answer["elasticities"]}
+    for entry, field in (("systems/hgx-h200", "price"), ("sites/us-average", "electricity")):
+        up, down = (cost(_moved(entry, field, sign * STEP), question)[output] for sign in (1, -1))
+        found = (up - down) / (up + down) / STEP
+        assert rows.get((entry, field), 0.0) == pytest.approx(found, rel=1e-5, abs=1e-9)
 
 
 def _moved(entry, field, step):
@@ -100,12 +100,5 @@ def test_a_price_that_an_allocation_leaves_open_is_refused_with_the_one_it_gives
             )
 
 
-def test_speed_has_elasticities_under_every_allocation():
-    rows = [
-        sensitivity(CATALOG, asked(name), "tpot_ms")["elasticities"] for name in ("total", "time_weighted")
-    ]
-    assert rows[0] == rows[1]
-
-
-def test_an_answer_names_its_allocation():
-    assert sensitivity(CATALOG, asked("flops_weighted"))["inputs"]["allocation"] == "flops_weighted"
+def test_speed_has_elasticities_where_a_class_has_no_price():
+    assert sensitivity(CATALOG, asked("total"), "tpot_ms")["elasticities"]

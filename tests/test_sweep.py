@@ -103,11 +103,13 @@ def test_several_hosts_and_accelerators_give_the_answer_of_one(best, tmp_path, h
             np.testing.assert_array_equal(found["index"], best.index)
 
 
+LENGTHS = Axes(isl=(512.0, 4096.0), price_factor=(0.5, 1.0))
+
+
 def test_float32_finds_the_same_prices_to_its_error_and_answers_in_float64():
     """Selection is rounded, at most by what `test_bench_model` bounds for one evaluation; the answer is not."""
-    axes = Axes(isl=(512.0, 4096.0), price_factor=(0.5, 1.0))
     exact, quick = (
-        exhaustive(CATALOG, QUESTION, ["hgx-h200"], axes, dtype=dtype) for dtype in ("float64", "float32")
+        exhaustive(CATALOG, QUESTION, ["hgx-h200"], LENGTHS, dtype=dtype) for dtype in ("float64", "float32")
     )
     assert jnp.zeros(()).dtype == jnp.float64
     cheapest = lambda answer: min(point["usd_per_mtok_total"] for point in answer["points"])
@@ -234,7 +236,7 @@ def test_the_least_latencies_are_those_of_a_loop_over_all_points(points, best, e
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_nearest_feasible_value_that_is_printed_can_be_asked_for(asked, dtype):
     ask = lambda limits: exhaustive(
-        CATALOG, dataclasses.replace(QUESTION, **limits), ["hgx-h200"], Axes(), dtype=dtype
+        CATALOG, dataclasses.replace(QUESTION, **limits), ["hgx-h200"], LENGTHS, dtype=dtype
     )
     with pytest.raises(InfeasibleError, match="the nearest feasible value is") as refused:
         ask(asked)
@@ -252,7 +254,7 @@ def test_where_neither_limit_can_be_met_both_are_named_with_their_least():
     with pytest.raises(
         InfeasibleError, match=r"ms for --max-tpot-ms and .* ms for --max-ttft-ms; relax both"
     ):
-        exhaustive(CATALOG, tight, ["hgx-h200"], Axes())
+        exhaustive(CATALOG, tight, ["hgx-h200"], LENGTHS)
 
 
 def test_where_nothing_fits_it_is_memory_that_is_named():
