@@ -1,4 +1,5 @@
-# Two commands from a fresh clone: `make demo` (what the program is for) and `make test` (all checks).
+# Two commands from a fresh clone: `make demo` (what the program is for) and `make test` (lint, types and tests).
+# `make thorough` repeats the tests with those that take long, and checks the shapes of arrays at run time.
 #   PYTHON=python3.12   another interpreter (3.11 or later; the first good one on the path otherwise)
 #   VENV=.venv-newest   another place for the environment
 #   CUDA=12 or CUDA=13  the GPU build of jax
@@ -11,7 +12,7 @@ CORE := $(VENV)/.core$(CUDA)
 TEST := $(VENV)/.test$(CUDA)
 COMMA := ,
 
-.PHONY: demo test check pytest bench readme reference hooks clean
+.PHONY: demo test check pytest thorough bench readme reference hooks clean
 
 QUESTION := --model llama-3.1-70b --precision fp8 --max-tpot-ms 50
 SYSTEMS := --systems hgx-h100,hgx-h200,hgx-b200,gb200-nvl72,mi300x,mi355x,prometheus-128tb
@@ -34,6 +35,9 @@ check: $(TEST)
 
 pytest: $(TEST)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -q
+
+thorough: $(TEST)
+	THOROUGH=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -q
 
 bench: $(CORE)
 	$(BIN)/python benchmarks/run.py

@@ -24,9 +24,12 @@ settings.register_profile("clustermodel", deadline=None, suppress_health_check=[
 settings.load_profile("clustermodel")
 
 ARRAYS = ("physics", "serving", "economics", "chain", "sweep", "design", "fleet", "risk", "bench")
-"""Packages whose annotations, shapes among them, become checks while testing; the others are checked statically."""
+"""Packages whose annotations, shapes among them, become checks; the others are checked statically."""
 
-if importlib.util.find_spec("beartype"):
+THOROUGH = os.environ.get("THOROUGH") == "1"
+"""`make thorough`: tests that take long as well, and shapes checked at run time."""
+
+if THOROUGH and importlib.util.find_spec("beartype"):
     from jaxtyping import install_import_hook
 
     install_import_hook([f"clustermodel.{name}" for name in ARRAYS], "numeric_tower.checked")
@@ -39,10 +42,13 @@ LONGEST = ("notebooks", "docs", "sweep", "gpu", "design", "risk", "validate", "b
 def pytest_collection_modifyitems(items):
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
-    if jax.default_backend() != "gpu":
-        for item in items:
-            if "gpu" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="no GPU here"))
+    here = jax.default_backend() == "gpu"
+    left_out = {} if here else {"gpu": "no GPU here"}
+    left_out |= {} if here or THOROUGH else {"slow": "for `make thorough`"}
+    for item in items:
+        for name, reason in left_out.items():
+            if name in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ def test_blocks_hold_every_configuration_and_give_what_all_at_once_give(monkeypa
     np.testing.assert_array_equal(whole, x.isl * x.osl)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", model.CASES)
 def test_float32_is_right_to_four_digits_everywhere_and_to_five_nearly_everywhere(subjects, kind):
     """Differences of nearly equal times lose digits: rarely, and never more than these."""

@@ -63,6 +63,7 @@ def test_a_machine_measured_on_another_day_is_measured_again(script, tmp_path):
         assert (run.todays(about, tmp_path) is not None) == known
 
 
+@pytest.mark.slow
 def test_batched_dispatches_cost_what_warm_simplex_finds(script, monkeypatch):
     dispatch = script("bench_dispatch")
     monkeypatch.setattr(dispatch, "SHAPE", (5, 4, 3))
@@ -83,6 +84,7 @@ def test_dispatches_are_batched_where_there_is_no_simplex(script, monkeypatch):
     assert dispatch.by_simplex(None) == {"skipped": "highspy is not installed"}
 
 
+@pytest.mark.slow
 def test_risk_paths_are_counted_against_the_machines_limit(script):
     risk = script("bench_risk")
     found = risk.case(risk.model(), 32, "quasi", FAST)

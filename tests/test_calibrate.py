@@ -94,6 +94,7 @@ def calibrated(tmp_path_factory):
     return json.loads(result.stdout), folder / "my.toml"
 
 
+@pytest.mark.slow
 def test_a_few_points_teach_what_the_points_left_out_confirm(calibrated):
     (errors,) = calibrated[0]["errors"]
     assert errors["before_median_abs_pct"] == pytest.approx(100 * (1 - 1 / SLOWER), rel=1e-2)
@@ -102,6 +103,7 @@ def test_a_few_points_teach_what_the_points_left_out_confirm(calibrated):
     assert {row["coefficient"] for row in calibrated[0]["shifts"]} >= {"launch_scale", "weight_read"}
 
 
+@pytest.mark.slow
 def test_other_commands_use_the_calibration(calibrated):
     words = "cost --system hgx-h100 --model llama-3.1-8b --precision fp8 --tp 1 --n-accelerators 1 --concurrency 4"
     before, after = (
@@ -111,6 +113,7 @@ def test_other_commands_use_the_calibration(calibrated):
     assert 1.1 < after / before < 1.5
 
 
+@pytest.mark.slow
 def test_a_calibration_leaves_everything_else_as_it_was(calibrated):
     own, shipped = load_table(CATALOG, calibrated[1]), load_table(CATALOG)
     for level in (Level("gpt-oss-120b", "vllm", "hgx-h200"), Level("llama-3.1-8b", "trtllm", "hgx-h100")):

@@ -241,7 +241,10 @@ BEST = {
 }
 
 
-@pytest.mark.parametrize("workload", BEST)
+@pytest.mark.parametrize(
+    "workload",
+    ["chat-1k", *(pytest.param(each, marks=pytest.mark.slow) for each in ("long-context-128k", "agentic"))],
+)
 def test_gradient_design_finds_how_much_memory_a_prometheus_server_needs_for_a_workload(workload):
     model, most_hits, (least, most) = BEST[workload]
     question = Question("prometheus-32tb", model, precision="fp8", workload=workload, max_tpot_ms=100)

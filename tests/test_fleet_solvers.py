@@ -45,6 +45,7 @@ def test_decomposition_brackets_the_known_optimum(key, oracle):
     assert plan.gap <= 1e-4
 
 
+@pytest.mark.slow
 def test_hundred_scenarios_are_bracketed_through_groups_and_remembered_bounds():
     key = (20, 20, 12, 100, 0.3)
     plan = instance(*key[:4], omega=key[4]).solve(method="benders", gap=1e-4)
@@ -52,6 +53,7 @@ def test_hundred_scenarios_are_bracketed_through_groups_and_remembered_bounds():
     assert OPTIMA[key] * (1 - 1e-7) <= plan.objective <= plan.lower_bound * (1 + 1.0001e-4)
 
 
+@pytest.mark.slow
 def test_twenty_scenarios_with_whole_systems_close_to_two_per_mille():
     plan = instance(20, 20, 12, 20, whole_systems=True).solve(gap=2e-3, seconds=60)
     ordered = plan.purchases["systems"]

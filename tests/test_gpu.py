@@ -27,12 +27,14 @@ def here():
     return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", agreement.CASES)
 def test_answers_are_those_of_a_processor_that_compiled_them_apart(case, elsewhere, here):
     here[case] = agreement.arrays(agreement.CASES[case].answers())
     assert agreement.apart(case, here[case], elsewhere[case]) <= agreement.CASES[case].tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", agreement.CASES)
 def test_the_two_programs_are_not_one_and_the_same(case, elsewhere, here):
     """Equal to the last bit everywhere would mean that nothing was compared."""
@@ -40,6 +42,7 @@ def test_the_two_programs_are_not_one_and_the_same(case, elsewhere, here):
         assert agreement.apart(case, here[case], elsewhere[case]) > 0
 
 
+@pytest.mark.slow
 def test_a_difference_of_twice_the_tolerance_in_one_number_is_seen(elsewhere):
     for case, (_, tolerance) in agreement.CASES.items():
         for name, values in elsewhere[case].items():

@@ -158,6 +158,7 @@ def test_ranges_hold_other_sources_of_measured_combinations_too(source):
     assert 0.72 <= held("curve", source, "tpot_ms") <= 0.87
 
 
+@pytest.mark.slow
 def test_ranges_hold_on_curves_that_a_fit_made_here_has_not_seen():
     how, rows = settings(CATALOG), fit_rows(CATALOG)
     rows = rows[rows["system"].eq("hgx-h200") & rows["engine"].eq("vllm") & (rows["tpot_ms"] > 0)]
