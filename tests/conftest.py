@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 import os
 import pathlib
@@ -35,7 +36,14 @@ if THOROUGH and importlib.util.find_spec("beartype"):
     install_import_hook([f"clustermodel.{name}" for name in ARRAYS], "numeric_tower.checked")
 
 
-LONGEST = ("notebooks", "docs", "sweep", "gpu", "design", "risk", "validate", "bench_model", "fleet_solvers")
+gc.set_threshold(
+    100_000, 20, 100
+)  # programs that were traced are a million objects, to be looked through again and again
+
+LONGEST = (
+    "notebooks", "docs", "sweep", "design", "validate", "fleet_solvers", "bench_model", "gpu", "calibrate",
+    "chain", "design_asked", "risk_by_hand", "over_time", "open_loop", "pools", "report", "explore",
+)  # fmt: skip
 """Files that start first, so that no worker is left with one of them at the end."""
 
 
@@ -49,6 +57,13 @@ def pytest_collection_modifyitems(items):
         for name, reason in left_out.items():
             if name in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """What the tests of a file leave behind is not looked through again."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -11,7 +11,11 @@ FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+MEASURES = "07_benchmark_and_calibration"
+RUN = [pytest.param(each, marks=[pytest.mark.slow] * (each.stem == MEASURES)) for each in SOURCES]
+
+
+@pytest.mark.parametrize("source", RUN, ids=[path.stem for path in SOURCES])
 def test_a_notebook_runs_from_its_source(source, tmp_path):
     done = subprocess.run(
         [sys.executable, str(source)], cwd=tmp_path, capture_output=True, text=True, timeout=300

@@ -31,7 +31,7 @@ def at(rate, asked=ASKED, **changes):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 2.0])
 def test_the_share_of_time_without_requests_is_that_of_an_event_simulation(rate):
-    seen = simulate(step_table(replica(), LOAD), rate, exponential(ISL), exponential(OSL))
+    seen = simulate(step_table(replica(), LOAD), rate, exponential(ISL), exponential(OSL), requests=1500)
     in_flight = requests_in_flight(worlds.scalar(rate), serve(Arrivals(rate)), worlds.scalar(OSL))
     assert float(busy_share(in_flight)) == pytest.approx(seen.busy, abs=0.05)
 

@@ -16,6 +16,7 @@ from clustermodel.economics.montecarlo import Sampling, summary
 from clustermodel.economics.outcome import PathModel, Uncertain, certain
 from clustermodel.scenarios import Credit
 
+pytestmark = pytest.mark.usefixtures("optimised")  # hundreds of thousands of paths
 LEVEL = jnp.asarray(0.95)
 HIGH_IS_BAD = jnp.asarray(0.0)
 
