@@ -160,7 +160,9 @@ def test_a_system_costs_as_much_as_itself():
 MI355X = dict(model="llama-3.1-70b", precision="fp8", max_tpot_ms=50)
 
 
-@pytest.mark.parametrize("asked", [{}, {"rate": 50.0, "n_accelerators": 1}])
+@pytest.mark.parametrize(
+    "asked", [{}, pytest.param({"rate": 50.0, "n_accelerators": 1}, marks=pytest.mark.slow)]
+)
 def test_the_base_cell_of_a_map_is_the_break_even_price_and_its_reference_what_compare_says(asked):
     question = Question("mi355x", **MI355X, **asked)
     found = breakeven_map(CATALOG, question, "mi355x", "hgx-b200", "memory-context")

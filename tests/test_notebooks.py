@@ -11,8 +11,8 @@ FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
 
 
-MEASURES = "07_benchmark_and_calibration"
-RUN = [pytest.param(each, marks=[pytest.mark.slow] * (each.stem == MEASURES)) for each in SOURCES]
+LONG = ("06_accuracy", "07_benchmark_and_calibration")
+RUN = [pytest.param(each, marks=[pytest.mark.slow] * (each.stem in LONG)) for each in SOURCES]
 
 
 @pytest.mark.parametrize("source", RUN, ids=[path.stem for path in SOURCES])
