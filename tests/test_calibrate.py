@@ -88,7 +88,7 @@ def invoke(*words):
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("calibrated")
-    data = table_of(folder / "my.csv", 4)
+    data = table_of(folder / "my.csv", 5)
     result = invoke("calibrate", "--data", data, "--out", folder / "my.toml", "--format", "json", "--quiet")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout), folder / "my.toml"

@@ -67,7 +67,20 @@ def test_32_bits_are_refused(design):
 
 @pytest.mark.parametrize(
     ("allocation", "kind"),
-    [("time_weighted", "cached_input"), ("flops_weighted", "input"), ("output_only", "output")],
+    [
+        ("time_weighted", "cached_input"),
+        ("flops_weighted", "input"),
+        ("output_only", "output"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                ("time_weighted", "output"),
+                ("flops_weighted", "output"),
+                ("input_only", "input"),
+                ("total", "total"),
+            )
+        ),
+    ],
 )
 def test_elasticities_of_a_price_are_those_of_cost_under_the_same_allocation(allocation, kind):
     """Exact derivatives against the command `cost` with the number set by hand, at the same point."""
@@ -100,5 +113,9 @@ def test_a_price_that_an_allocation_leaves_open_is_refused_with_the_one_it_gives
             )
 
 
-def test_speed_has_elasticities_where_a_class_has_no_price():
-    assert sensitivity(CATALOG, asked("total"), "tpot_ms")["elasticities"]
+@pytest.mark.slow
+def test_speed_has_elasticities_under_every_allocation():
+    rows = [
+        sensitivity(CATALOG, asked(name), "tpot_ms")["elasticities"] for name in ("total", "time_weighted")
+    ]
+    assert rows[0] == rows[1]

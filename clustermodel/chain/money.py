@@ -10,19 +10,27 @@ from clustermodel.chain.setup import Setup
 from clustermodel.economics.allocation import SINGLE_CLASS, single_class_cost
 from clustermodel.economics.tokens import UnitCost, token_costs
 from clustermodel.serving.flops import token_flops
+from clustermodel.serving.load import Load
+from clustermodel.specs import Model
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
 
 
 def unit_cost(setup: Setup, evaluation: Evaluation, concurrency: float, idle: float) -> UnitCost:
     """Cost of a token of each class under the question's allocation; `idle` multiplies the bill."""
-    allocation, load = setup.question.allocation, setup.load(concurrency)
+    model, load = setup.model.spec, setup.load(concurrency)
+    return shared_out(setup.question.allocation, evaluation, model, load, idle)
+
+
+def shared_out(
+    allocation: str, evaluation: Evaluation, model: Model, load: Load, idle: float = 1.0
+) -> UnitCost:
+    """The bill of a point times `idle`, shared out; classes that the allocation leaves open are NaN."""
     bill = evaluation.hour.total * evaluation.carried * idle
     rates = token_rates(evaluation.point, load)
     if allocation in SINGLE_CLASS:
         return single_class_cost(allocation, bill, rates)
     if allocation == "flops_weighted":
-        flops = token_flops(setup.model.spec, load)
-        return token_costs(bill, rates, flops, evaluation.holding)
+        return token_costs(bill, rates, token_flops(model, load), evaluation.holding)
     return token_costs(bill, rates, evaluation.point.token_time, evaluation.holding)
 
 

@@ -16,10 +16,10 @@ from clustermodel.catalog import Catalog, ConfigError, Entry, Written, did_you_m
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
+from clustermodel.chain.money import shared_out
 from clustermodel.chain.numbers import Number, system_numbers
 from clustermodel.chain.question import Question
 from clustermodel.chain.setup import Setup, set_up
-from clustermodel.design.allocated import allocated
 from clustermodel.design.asked import refuse
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
@@ -76,7 +76,7 @@ def chain_of(
     def run(k: Knobs) -> Evaluation:
         replica, load, money = inputs(k)
         found = evaluate(replica, load, money)
-        unit = allocated(setup.question.allocation, found, replica.model, load)
+        unit = shared_out(setup.question.allocation, found, replica.model, load)
         return dataclasses.replace(found, unit=unit)
 
     return run

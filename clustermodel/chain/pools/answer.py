@@ -13,7 +13,6 @@ from clustermodel.catalog import Catalog
 from clustermodel.chain.fields import GB, MS, memory_fields, speed, step_ms
 from clustermodel.chain.input_ranges import Asked, price_range
 from clustermodel.chain.pools.bill import (
-    NAMES,
     Both,
     hour_parts,
     money_fields,
@@ -25,6 +24,7 @@ from clustermodel.chain.pools.choose import PoolsChoice, choose_pools, n_systems
 from clustermodel.chain.pools.priced import pools_numbers, priced
 from clustermodel.chain.pools.search import laid_out, shape_of
 from clustermodel.chain.pools.setup import PoolsSetup, set_up_pools
+from clustermodel.chain.pools.sizing import NAMES
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
 from clustermodel.chain.uncertainty import ranges, uncertainty

@@ -10,13 +10,12 @@ import jax
 from clustermodel.chain.pools.choose import PoolsChoice
 from clustermodel.chain.pools.evaluate import PoolBill, pool_rates
 from clustermodel.chain.pools.setup import PoolsSetup
+from clustermodel.chain.pools.sizing import NAMES
 from clustermodel.chain.setup import Setup
 from clustermodel.chain.watts import WATTS_PER_MW, planned_power
 from clustermodel.economics.allocation import SINGLE_CLASS, single_class_cost
 from clustermodel.economics.tokens import UnitCost
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
-
-NAMES = ("prefill", "decode")
 
 
 @dataclasses.dataclass(frozen=True)

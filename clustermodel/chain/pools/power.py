@@ -8,9 +8,10 @@ from clustermodel import __version__
 from clustermodel.catalog import Catalog
 from clustermodel.chain.fields import MS
 from clustermodel.chain.pools.answer import SCHEMA, layout, pool_fields
-from clustermodel.chain.pools.bill import NAMES, Both, power_fields, power_parts
+from clustermodel.chain.pools.bill import Both, power_fields, power_parts
 from clustermodel.chain.pools.choose import choose_pools
 from clustermodel.chain.pools.setup import set_up_pools
+from clustermodel.chain.pools.sizing import NAMES
 from clustermodel.chain.provenance import assumptions, inputs, sources
 from clustermodel.chain.question import Question
 from clustermodel.physics.facility import footprint
