@@ -186,13 +186,24 @@ def test_the_calibration_that_is_written_is_the_one_that_a_question_uses(bench, 
     assert all(0 < float(getattr(used, name)) < 1 for name, link in LINKS.items() if link == "logit")
 
 
-def test_a_question_answers_with_a_machines_own_calibration(calibration):
+def test_a_question_answers_with_a_machines_own_calibration(tmp_path):
+    """A machine that reads weights at half the rate takes one more reading of them for each token."""
     asked = {"system": "hgx-h200", "model": "llama-3.1-8b", "concurrency": 8, "n_accelerators": 1}
-    own = cost(CATALOG, Question(**asked, calibration=str(calibration)))
-    shipped = cost(CATALOG, Question(**asked))
-    assert own["tpot_ms"] >= own["bounds"]["tpot_ms"]
-    assert own["tpot_ms"] != pytest.approx(shipped["tpot_ms"], rel=1e-3)
-    assert not own["seen"]
+    h200 = CATALOG.entry("accelerators", "h200-sxm")
+
+    def answered(weight_read):
+        figures = [dataclasses.replace(FIGURES[1], value=weight_read), *FIGURES[:1], *FIGURES[2:]]
+        own = tmp_path / f"{weight_read:g}.toml"
+        own.write_text(
+            device.calibration_text(CATALOG, device.Bench(h200, figures, START, readings={}, kind="bf16"))
+        )
+        return cost(CATALOG, Question(**asked, calibration=str(own)))
+
+    full, half = answered(4e12), answered(2e12)
+    weights = 2 * (8.03e9 - 128_256 * 4_096)  # two bytes of each parameter; the embedding is looked up
+    assert half["tpot_ms"] - full["tpot_ms"] == pytest.approx(weights / 4e12 * 1e3, rel=0.02)
+    assert full["tpot_ms"] >= full["bounds"]["tpot_ms"]
+    assert not full["seen"]
 
 
 def test_a_calibration_that_cannot_be_written_is_refused_before_anything_is_measured(monkeypatch, tmp_path):
