@@ -15,6 +15,7 @@ from clustermodel.fleet.from_catalog import filled, planning_power
 from clustermodel.fleet.keys import repeated
 from clustermodel.fleet.ladders import contract_ladders, extended, order_ladders
 from clustermodel.fleet.limits import limits
+from clustermodel.fleet.mistakes import mistakes
 from clustermodel.fleet.naming import Tables, pairs
 from clustermodel.fleet.problem import FleetProblem, Horizon, Policy
 from clustermodel.fleet.schema import REQUIRED, SETTINGS, TABLES
@@ -52,7 +53,7 @@ def build(
     tiers = (*order_tiers(tables, both, orders, owned), *contract_tiers(tables, both, contracts))
     _refuse(tables)
     made = FleetProblem(horizon, *parts, asked, limited, _policy(tables), tiers)
-    tables.problems.extend(made.mistakes())
+    tables.problems.extend(mistakes(made))
     _refuse(tables)
     return made
 

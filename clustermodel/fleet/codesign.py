@@ -29,8 +29,9 @@ from clustermodel.fleet.highs import Answer, Status, solve
 from clustermodel.fleet.monolith import monolith, prices, slot_block
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.problem import FleetProblem
+from clustermodel.fleet.slots import slot_value
 from clustermodel.fleet.solution import Solution
-from clustermodel.fleet.two_stage import slot_value, two_stage
+from clustermodel.fleet.two_stage import two_stage
 
 
 class Data(eqx.Module):

@@ -9,6 +9,7 @@ from clustermodel.fleet.benders import Effort
 from clustermodel.fleet.diagnose import conflict
 from clustermodel.fleet.highs import Status
 from clustermodel.fleet.integers import ROUNDING_TOLERANCE
+from clustermodel.fleet.mistakes import mistakes
 from clustermodel.fleet.plan import Plan
 from clustermodel.fleet.problem import FleetProblem
 from clustermodel.fleet.solution import Watcher
@@ -39,8 +40,8 @@ def plan(problem: FleetProblem, options: Options | None = None) -> Plan:
     options = options or Options()
     require_float64("fleet plans")
     _refuse_effort(options)
-    if mistakes := list(problem.mistakes()):
-        raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *mistakes]))
+    if found := list(mistakes(problem)):
+        raise ConfigError("\n  ".join(["the fleet problem cannot be solved:", *found]))
     program = two_stage(problem)
     _refuse_free_money(problem, program)
     with interruptible() as stop:

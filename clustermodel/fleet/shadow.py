@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from clustermodel.fleet.problem import FleetProblem
+from clustermodel.fleet.slots import slot_seconds
 from clustermodel.fleet.solution import Prices
-from clustermodel.fleet.two_stage import TwoStage, slot_seconds
+from clustermodel.fleet.two_stage import TwoStage
 from clustermodel.units import unit_scale
 
 SHOWN: dict[str, str] = {

@@ -6,7 +6,7 @@ import pandas as pd
 from clustermodel.catalog import ConfigError
 from clustermodel.fleet.outcome import Outcome
 from clustermodel.fleet.risk import tail_weights
-from clustermodel.fleet.two_stage import slot_seconds
+from clustermodel.fleet.slots import slot_seconds
 
 ASSET_KEYS = ("period", "site", "system")
 WORKLOAD_KEYS = ("period", "workload")

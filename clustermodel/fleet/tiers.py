@@ -11,14 +11,11 @@ and where a tier's price holds for all systems exactly one tier is taken: above_
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clustermodel.fleet.columns import Columns, Meaning, Row
 from clustermodel.fleet.problem import FleetProblem, Tiers
-
-if TYPE_CHECKING:
-    from clustermodel.fleet.first_stage import Columns, Row
 
 
 def opens(problem: FleetProblem) -> list[tuple[int, int]]:
@@ -42,7 +39,7 @@ def needs_order(problem: FleetProblem, tiers: Tiers) -> bool:
     return tiers.every or shares or not (rising and money)
 
 
-def tier_rows(problem: FleetProblem, layout: "Columns") -> Iterator["Row"]:
+def tier_rows(problem: FleetProblem, layout: Columns) -> Iterator[Row]:
     """The rows of all tiers."""
     opened = {key: int(layout.open[i]) for i, key in enumerate(opens(problem))}
     for index, tiers in enumerate(problem.tiers):
@@ -57,7 +54,7 @@ def tier_rows(problem: FleetProblem, layout: "Columns") -> Iterator["Row"]:
 
 def _in_order(
     problem: FleetProblem, tiers: Tiers, taken: list[np.ndarray], opened: list[int]
-) -> Iterator["Row"]:
+) -> Iterator[Row]:
     period, last = problem.horizon.periods[tiers.period], len(taken) - 1
     for tier, columns in enumerate(taken):
         width = tiers.end[tier] - tiers.above[tier]
@@ -72,7 +69,7 @@ def _in_order(
 
 def _one_tier(
     problem: FleetProblem, tiers: Tiers, taken: list[np.ndarray], opened: list[int]
-) -> Iterator["Row"]:
+) -> Iterator[Row]:
     period, one = problem.horizon.periods[tiers.period], np.array(opened)
     policy = problem.policy
     whole = policy.whole_systems if tiers.decision == "buy" else policy.whole_reservations
@@ -90,9 +87,7 @@ def _one_tier(
 
 def _row(
     columns: np.ndarray, opened: int | None, factor: float, bounds: tuple[float, float], period: str
-) -> "Row":
-    from clustermodel.fleet.first_stage import Meaning, Row
-
+) -> Row:
     ones = np.ones(len(columns))
     if opened is not None:
         columns, ones = np.append(columns, opened), np.append(ones, factor)
