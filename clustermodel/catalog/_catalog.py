@@ -203,11 +203,12 @@ class Catalog:
 
     def _overridden(self, kind: Kind, slug: str, table: dict[str, Any]) -> dict[str, Any]:
         for override in self.overrides:
-            if self._meets(override, kind.folder, slug):
+            if self.meets(override, kind.folder, slug):
                 table = replaced(override, table)
         return table
 
-    def _meets(self, override: Override, folder: str, slug: str) -> bool:
+    def meets(self, override: Override, folder: str, slug: str) -> bool:
+        """Whether an override changes this entry."""
         of_kind = override.kind.folder == folder
         return of_kind and (not override.name or self.slug(folder, override.name) == slug)
 
@@ -215,7 +216,7 @@ class Catalog:
     def unused(self) -> list[Override]:
         """The overrides of entries that nobody has asked this catalogue for."""
         read = [where for _, where in self._own]
-        return [each for each in self.overrides if not any(self._meets(each, *where) for where in read)]
+        return [each for each in self.overrides if not any(self.meets(each, *where) for where in read)]
 
 
 def _require_text(name: Any, kind: str) -> None:

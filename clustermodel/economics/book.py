@@ -91,21 +91,28 @@ def _value_at(time: Scalar, values: Path, edges: Edges) -> Scalar:
 def _one_contract(
     contract: Contract, fate: tuple[Scalar, Scalar], credit: Credit, market: Market, edges: Edges
 ) -> BookRevenue:
-    """Revenue of one contract in the periods between `edges`; the vacancy is lost but for what is recovered."""
+    """Revenue of one contract in the periods between `edges`.
+
+    The vacancy is lost but for what is recovered; a buyer who leaves a late delivery owes minimum bills as they fall
+    due for the time of the exit fee.
+    """
     default, firm = fate
     first = contract.start + market.delay
     delivered = jax.vmap(recognised_share, in_axes=(None, 0))
-    left = terminated(contract, market.delay, _value_at(first, market.rent, edges)) > 0
+    leaves = terminated(contract, market.delay, _value_at(first, market.rent, edges)) > 0
+    left = leaves & (default > first)
     end = jnp.where(left, first, default)
     planned = jnp.diff(delivered(contract, edges - first))
     kept = jnp.diff(delivered(contract, jnp.minimum(edges, end) - first))
     vacant = jnp.diff(delivered(contract, jnp.minimum(edges, end + credit.vacancy) - first))
     relet = (planned - vacant) * credit.fill * market.relet
-    claim = jnp.where(left, 0.0, recovered_share(contract, planned - kept, relet))
+    due = jnp.diff(delivered(contract, jnp.minimum(edges, first + contract.exit_fee) - first))
+    claim = (planned - kept) * recovered_share(contract, planned - kept, relet)
+    owed = jnp.where(left, contract.take_or_pay * due, claim)
     prices = jax.vmap(settled_price, in_axes=(None, 0))(contract, market.rent)
     billed = kept * prices * jax.vmap(billed_share, in_axes=(None, 0))(contract, market.usage)
     paid = contract.prepaid * planned
-    revenue = BookRevenue(billed, relet, (planned - kept) * claim, kept, planned, paid)
+    revenue = BookRevenue(billed, relet, owed, kept, planned, paid)
     return jax.tree.map(lambda share: firm * share, revenue)
 
 
@@ -126,7 +133,8 @@ def book_revenue(book: Contract, credit: Credit, fate: Fate, market: Market, edg
     """Revenue of all contracts in the periods between `edges` (s from today).
 
     A default ends billing; after the vacancy the capacity is let again, planned volume x fill x price, and of the
-    value that this leaves open prepayments are kept and a share is recovered.
+    value that this leaves open prepayments are kept and a share is recovered. Who leaves a late delivery owes the exit
+    fee alone.
     """
     each = jax.vmap(_one_contract, in_axes=(0, 0, None, None, None))
     rows = each(book, (fate.default, fate.firm), credit, market, edges)

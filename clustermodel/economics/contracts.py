@@ -101,18 +101,30 @@ def backstop_payment(contract: Contract, unsold: Scalar) -> Scalar:
     return jnp.minimum(jnp.maximum(unsold, 0.0), contract.backstop)
 
 
+def exit_share(contract: Contract, elapsed: Scalar) -> Scalar:
+    """Minimum bills owed by a buyer who leaves `elapsed` after the first delivery, over the contract's value.
+
+    phi [C(e + x) - C(e)] for a fee of the minimum bills of a time x
+    """
+    after = recognised_share(contract, elapsed + contract.exit_fee)
+    return contract.take_or_pay * (after - recognised_share(contract, elapsed))
+
+
 def exit_charge(contract: Contract, elapsed: Scalar) -> Scalar:
     """Minimum bills owed by a buyer who leaves `elapsed` after the first delivery (USD)."""
-    end = jnp.minimum(elapsed + contract.exit_fee, contract.term)
-    share = recognised_share(contract, end) - recognised_share(contract, elapsed)
-    return contract.take_or_pay * contract.value * share
+    return contract.value * exit_share(contract, elapsed)
+
+
+def _saved_by_leaving(contract: Contract, market: Scalar) -> Scalar:
+    """What a buyer gains who leaves at the first delivery and buys at the market, over the contract's value."""
+    return 1 - market - exit_share(contract, jnp.zeros_like(market))
 
 
 def terminated(contract: Contract, delay: Scalar, market: Scalar) -> Scalar:
-    """1 where the buyer leaves: the delivery is later than the grace allows and the market is cheaper."""
-    return jnp.where((delay > contract.grace) & (market < 1), 1.0, 0.0)
+    """1 where the buyer leaves: the delivery is later than the grace allows and the market with the fee is cheaper."""
+    return jnp.where((delay > contract.grace) & (_saved_by_leaving(contract, market) > 0), 1.0, 0.0)
 
 
 def delivery_option(contract: Contract, delay: Scalar, market: Scalar) -> Scalar:
-    """What the right to leave a late delivery is worth to the buyer (USD): V (1 - m) when it is used."""
-    return contract.value * terminated(contract, delay, market) * (1 - market)
+    """What the right to leave a late delivery is worth to the buyer (USD): V (1 - m) less the fee when it is used."""
+    return contract.value * terminated(contract, delay, market) * _saved_by_leaving(contract, market)

@@ -30,6 +30,8 @@ def tails(answer: Answer) -> Iterator[RenderableType]:
     yield Padding(_meanings(answer["metrics"]), (0, 0, 1, 2))
     for each in answer.get("left_out", ()):
         yield Padding(Text(f"{words(each['metric'])} {each['reason']}", style="yellow"), (0, 0, 1, 2))
+    if besides := answer.get("beside"):
+        yield Padding(Text(_besides(besides), style="dim"), (0, 0, 1, 2))
     if answer["drivers"]:
         yield Padding(_drivers(answer["drivers"]), (0, 0, 1, 2))
 
@@ -51,6 +53,14 @@ def _meanings(metrics: Mapping[str, Any]) -> Table:
         unit = f" [{metric['unit']}]" if metric["unit"] else ""
         table.add_row(Text(words(name), style="cyan"), f"{metric['meaning']}{unit}; {bad} is bad")
     return table
+
+
+def _besides(rows: list[Mapping[str, str]]) -> str:
+    """Written of contracts and in no cash flow, field by field."""
+    of: dict[str, list[str]] = {}
+    for row in rows:
+        of.setdefault(words(row["field"]), []).append(row["entry"].partition("/")[2])
+    return "in no cash flow: " + "; ".join(f"{field} of {', '.join(names)}" for field, names in of.items())
 
 
 def _drivers(drivers: list[Mapping[str, Any]]) -> Table:

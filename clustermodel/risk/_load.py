@@ -16,6 +16,7 @@ from clustermodel.economics.outcome import PathModel, Uncertain
 from clustermodel.economics.processes import LATEST
 from clustermodel.economics.project import running_rate
 from clustermodel.economics.world import World
+from clustermodel.risk._beside import BESIDE, PRICED, refuse_beside
 from clustermodel.risk._buyers import buyers, of_the_buyer, refuse_split_buyers
 from clustermodel.scenarios import Contract, Scenario, without_supply_agreement
 from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
@@ -73,6 +74,7 @@ def load_scenario(catalog: Catalog, name: str) -> Loaded:
         required(each)
     _refuse_endless(entry)
     refuse_split_buyers(contracts)
+    refuse_beside(catalog, contracts, supply)
     for each in (*contracts, *([supply] if supply else [])):
         _refuse_crossed(each)
     book = specs.stack([*(contract.spec for contract in contracts), *_empty(len(contracts))])
@@ -173,12 +175,13 @@ def _ranges(
 ) -> list[_Range]:
     """Every number that was written with a range that is more than a point.
 
-    Copies of one contract share it, and contracts of one buyer what is the buyer's.
+    Copies of one contract share it, and contracts of one buyer what is the buyer's. What is in no cash flow is left
+    out: chance alone would make a driver of it.
     """
     found = [_range(entry, path, number, "scenario", ()) for path, number in _ranged(entry)]
     found += [_range(*each) for each in _of_the_book(contracts)]
     if supply:
-        found += [_range(supply, path, n, "supply", ()) for path, n in _ranged(supply)]
+        found += [_range(supply, path, n, "supply", ()) for path, n in _ranged(supply) if path in PRICED]
     return [each for each in found if each.low < each.high]
 
 
@@ -189,6 +192,8 @@ def _of_the_book(
     slugs, names = [each.slug for each in contracts], buyers(contracts)
     for index, contract in enumerate(contracts):
         for path, number in _ranged(contract):
+            if path in BESIDE or path == "buyers":
+                continue
             owners, owner = (names, names[index]) if of_the_buyer(contract, path) else (slugs, slugs[index])
             if owners.index(owner) == index:
                 rows = tuple(row for row, each in enumerate(owners) if each == owner)

@@ -1,5 +1,6 @@
 """Run a scenario over many paths and say what came out, what it rests on and what drives it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from clustermodel.catalog import entry_rows as numbers_of
 from clustermodel.economics.concentration import effective_names, hhi, top_share
 from clustermodel.economics.montecarlo import METHODS, Sampling, blocks, fan, rank_correlation, summary
 from clustermodel.economics.outcome import ROUNDING, Outcome, Series
+from clustermodel.risk._beside import beside
 from clustermodel.risk._load import Loaded, load_scenario
 from clustermodel.units import MONTHS_PER_YEAR, unit_scale
 
@@ -38,6 +40,9 @@ LEVEL = 0.95
 
 DRIVERS = 5
 """Inputs named as drivers of an answer."""
+
+CHANCE = 3.0
+"""Standard errors within which a rank correlation is chance; one is 1 / sqrt(paths) where nothing correlates."""
 
 FAN_PATHS = 8192
 """Paths behind fans and drivers; quantiles of a chart need no more."""
@@ -80,6 +85,7 @@ def run_scenario(
         ],
         "metrics": metrics,
         "left_out": left_out,
+        "beside": list(beside(loaded.contracts, loaded.supply)),
         "drivers": _drivers(loaded, outcome, inputs, next(iter(metrics), None)),
         "concentration": _concentration(loaded),
         "fans": _fans(series),
@@ -176,7 +182,10 @@ def _metric(name: str, sample: np.ndarray) -> dict[str, Any]:
 
 
 def _drivers(loaded: Loaded, outcome: Outcome, inputs: Any, metric: str | None) -> list[dict[str, Any]]:
-    """Uncertain inputs by their rank correlation with the first figure, strongest first; none drives a constant."""
+    """Uncertain inputs by their rank correlation with the first figure, strongest first; none drives a constant.
+
+    A correlation that chance alone would leave between as many paths drives nothing.
+    """
     if not loaded.inputs or metric is None:
         return []
     name = next(each for each in _FIELDS if _edge_name(each) == metric)
@@ -185,6 +194,7 @@ def _drivers(loaded: Loaded, outcome: Outcome, inputs: Any, metric: str | None) 
         return []
     found = np.asarray(rank_correlation(inputs[:, : len(loaded.inputs)], sample))
     order = np.argsort(-np.abs(found), kind="stable")[:DRIVERS]
+    order = order[np.abs(found[order]) > CHANCE / math.sqrt(len(sample))]
     return [{"input": loaded.inputs[i], "metric": metric, "rank_correlation": float(found[i])} for i in order]
 
 
