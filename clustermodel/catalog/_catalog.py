@@ -17,6 +17,7 @@ from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._kinds import KINDS, Kind, folder_of
 from clustermodel.catalog._override import Override, parse_override, replaced
 from clustermodel.catalog._provenance import HUGGING_FACE, USER, Written, read_written
+from clustermodel.catalog._recount import layer_problem, numbers_in, recounted
 
 _PACKAGED = Path(__file__).parents[1] / "configs"
 CONFIGS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -155,6 +156,9 @@ class Catalog:
         found = _read.problems(kind, table, self.sources)
         if kind.folder == "systems" and not found:
             found = self._part_problems(table)
+        if kind.folder == "models" and not found and table != self.table(path):
+            table = recounted(table, self.table(path))
+            found = [problem] if (problem := layer_problem(numbers_in(table))) else []
         if found:
             raise ConfigError("\n  ".join([path.name, *found]))
         words = {key: table[key] for key in kind.words if key in table}

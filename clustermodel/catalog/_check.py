@@ -11,6 +11,7 @@ from clustermodel.catalog._errors import ConfigError, did_you_mean
 from clustermodel.catalog._huggingface import read_config
 from clustermodel.catalog._kinds import KINDS
 from clustermodel.catalog._quotes import quote_problems
+from clustermodel.catalog._recount import layer_problem
 
 OTHER_FOLDERS = ("calibration", "fleets", "measurements")
 """Folders of configs/ that other modules read and check."""
@@ -83,8 +84,10 @@ def _sentences(where: str, read: Any) -> list[str]:
 
 
 def _miscounted(entry: Entry[specs.Model]) -> Iterator[str]:
-    """Totals and cache elements that don't follow from the shapes."""
+    """Kinds of layers that do not add up, and totals and cache elements that don't follow from the shapes."""
     fields = {name: float(getattr(entry.spec, name)) for name in specs.fields(specs.Model)}
+    if problem := layer_problem(fields):
+        yield problem
     counts = count(fields, entry.words.get("shape", {}))
     for name, counted in ((name, getattr(counts, of)) for name, of in COUNTED.items()):
         if abs(fields[name] - counted) > COUNT_TOLERANCE * max(fields[name], counted):

@@ -84,6 +84,8 @@ def _problem(override: Override) -> str:
     if field not in known:
         names = [*known, *(f"{child}.{name}" for child, of in children.items() for name in specs.fields(of))]
         return f"{owner.__name__} has no such field{did_you_mean(field, names)}"
+    if known[field].metadata["noted"]:
+        return f"{field} is noted in the catalogue, no formula reads it; leave it out"
     try:
         number = parse(override.value, expect=known[field].metadata["unit"])
     except ValueError as error:

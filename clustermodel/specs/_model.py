@@ -43,5 +43,7 @@ class Model(eqx.Module):
     replicated_cache: Scalar = quantity("", "1 where the cache is one shared head (MLA, MQA)", 0.0, most=1.0)
     tied_embeddings: Scalar = quantity("", "1 where input and output embedding are one matrix", 0.0, most=1.0)
     mtp_layers: Scalar = quantity("", "multi-token-prediction layers, outside the totals", 0.0)
-    published_params: Scalar = quantity("", "total parameters as published", 0.0)
-    published_active_params: Scalar = quantity("", "parameters active per token as published", 0.0)
+    published_params: Scalar = quantity("", "total parameters as published", 0.0, noted=True)
+    published_active_params: Scalar = quantity(
+        "", "parameters active per token as published", 0.0, noted=True
+    )

@@ -23,6 +23,7 @@ def quantity(
     least: float = 0.0,
     most: float = float("inf"),
     whole: bool = False,
+    noted: bool = False,
 ) -> Any:
     """A field held in SI, written in configs in any unit of the same dimension as `unit`.
 
@@ -33,8 +34,9 @@ def quantity(
         least: smallest value that makes sense.
         most: largest one; 1 for shares.
         whole: whether only whole numbers do.
+        noted: whether it is a fact that no formula reads, so that changing it would do nothing.
     """
-    metadata = {"unit": unit, "doc": doc, "least": least, "most": most, "whole": whole}
+    metadata = {"unit": unit, "doc": doc, "least": least, "most": most, "whole": whole, "noted": noted}
     if default is None:
         return eqx.field(converter=strong_float, metadata=metadata)
     return eqx.field(converter=strong_float, default=default, metadata=metadata)

@@ -51,5 +51,5 @@ class System(eqx.Module):
     max_power: Scalar = quantity("W", "largest power at the system inlet", 0.0)
     price: Scalar = quantity("USD", "purchase price of the whole system", 0.0)
     memory_markup: Scalar = quantity("", "price of installed memory over its own purchase price", 1.0)
-    rack_units: Scalar = quantity("", "height in rack units", 0.0)
+    rack_units: Scalar = quantity("", "height in rack units", 0.0, noted=True)
     liquid_cooled: Scalar = quantity("", "1 where liquid takes the heat from the accelerators", 0.0, most=1.0)
