@@ -89,6 +89,14 @@ def test_a_dated_price_leaves_the_model_and_the_quote_as_the_only_unknowns():
     assert not any(name.startswith(("sites/", "prices/ownership")) for name in names)
 
 
+def test_where_nothing_moves_the_price_nothing_drives_it():
+    """One system that is more than enough, at a quoted price, whole."""
+    found = cm.cost_per_token("hgx-h200", "llama-3.1-8b", rate=0.5, cost_basis="hyperscaler", utilisation=1.0)
+    price = found["usd_per_mtok_total"]
+    assert found["price_range"]["usd_per_mtok_total"] == {"p10": price, "p90": price}
+    assert found["drivers"] == []
+
+
 def test_an_allocation_without_a_price_of_all_tokens_has_no_range():
     found = asked(allocation="output_only")
     assert found["price_range"] is None

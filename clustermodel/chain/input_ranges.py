@@ -54,7 +54,8 @@ def price_range(asked: Asked[S], price: float | None, model_range: Sequence[floa
     inputs = _log_effects(numbers, np.nan_to_num(ends))
     effects = np.column_stack([inputs, _log_errors(model_range[0] / price, model_range[1] / price)])
     between = lambda logs: dict(zip(("p10", "p90"), price * np.exp(np.quantile(logs, _LEVELS)), strict=True))
-    spread = np.var(effects, axis=0) / np.sum(np.var(effects, axis=0))
+    variance = np.var(effects, axis=0)
+    spread = variance / (np.sum(variance) or 1.0)  # where nothing moves the price, nothing drives it
     strongest = np.argsort(-spread, kind="stable")[:DRIVERS]
     return {
         "price_range": {

@@ -193,12 +193,12 @@ def _calibration(answer: Answer) -> str:
 
 def _range(answer: Answer) -> str:
     between = answer["price_range"]["usd_per_mtok_total"]
-    drivers = (
+    drivers = [
         f"{words(each['input'])} ({percent(each['share_of_variance'])})" for each in answer["drivers"][:3]
-    )
+    ]
     return (
         f"with the ranges of the inputs {usd(between['p10'])} to {usd(between['p90'])} per million tokens, "
-        f"driven by {', '.join(drivers)}"
+        f"{'driven by ' + ', '.join(drivers) if drivers else 'no range moves it'}"
         f"{_outside(answer['usd_per_mtok_total'], between)}"
         f"{''.join(_unfit(each) for each in answer['price_range']['does_not_fit_at'])}"
     )
