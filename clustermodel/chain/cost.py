@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from clustermodel import __version__
+from clustermodel import __version__, specs
 from clustermodel.catalog import Catalog
 from clustermodel.chain import pools
 from clustermodel.chain.choose import Choice, choose, systems_if
-from clustermodel.chain.fields import MS, memory_fields, speed, step_ms
+from clustermodel.chain.evaluate import token_rates
+from clustermodel.chain.fields import MS, memory_fields, prefix_fields, speed, step_ms
 from clustermodel.chain.input_ranges import Asked, price_range
 from clustermodel.chain.money import hour_parts, money_fields
 from clustermodel.chain.priced import priced
@@ -22,6 +23,7 @@ from clustermodel.chain.uncertain_numbers import uncertain_numbers
 from clustermodel.chain.uncertainty import ranges, uncertainty
 from clustermodel.chain.watts import power_fields, power_parts
 from clustermodel.kept import Kept
+from clustermodel.physics.deployment import Layout
 from clustermodel.serving.resources import resources
 from clustermodel.serving.steady import ServingPoint
 
@@ -76,7 +78,7 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
         **speed(setup, point, choice.latency, n),
         **money_fields(setup, choice),
         **power_fields(setup, choice),
-        "memory": memory_fields(setup, point.memory, float(point.batch)),
+        "memory": memory_fields(setup, point.memory, float(point.batch)) | _prefixes(setup, choice),
         "binding_limit": binding_limit(setup, choice, resource_time),
         "bounds": {
             "tpot_ms": float(point.bounds.tpot) * MS,
@@ -97,6 +99,13 @@ def operating_point(catalog: Catalog, setup: Setup, choice: Choice) -> dict[str,
     }
     needed = functools.partial(systems_if, setup, choice)
     return found | {"uncertainty": uncertainty(found, ranges(catalog, setup), needed)}
+
+
+def _prefixes(setup: Setup, choice: Choice) -> dict[str, float | None]:
+    """How long the replica keeps the prefixes that it caches."""
+    evaluation, layout = choice.evaluation, Layout(*map(specs.strong_float, choice.shape))
+    cached = token_rates(evaluation.point, setup.load(choice.concurrency)).cached
+    return prefix_fields(setup, layout, cached, evaluation.carried)
 
 
 def _before_decode(point: ServingPoint) -> dict[str, float]:

@@ -48,16 +48,36 @@ def evaluate(deployment: Deployment, load: Load, money: Money) -> Evaluation:
     board, board_power = replica_power(money.board, deployment, load, point)
     inlet = system_power(deployment.system, board_power, tier_reads(deployment, load, point))
     hour, carried = hour_cost(deployment, money, inlet.total), carried_accelerators(deployment)
-    holding = holding_of(deployment, money)
-    unit = token_costs(hour.total * carried, token_rates(point, load), point.token_time, holding)
+    rates = token_rates(point, load)
+    holding = holding_of(deployment, money, rates.cached, carried)
+    unit = token_costs(hour.total * carried, rates, point.token_time, holding)
     return Evaluation(point, board, board_power, inlet, hour, carried, unit, holding)
 
 
-def holding_of(deployment: Deployment, money: Money) -> Scalar:
-    """Keeping one cached token until its next use (USD); inside a dated all-in price, so nothing then."""
+def holding_of(deployment: Deployment, money: Money, rate: Scalar, carried: Scalar) -> Scalar:
+    """Keeping one cached token until its next use (USD); inside a dated all-in price, so nothing then.
+
+    Args:
+        deployment: replica whose tier keeps it.
+        money: price of its bytes, and the time until the next use.
+        rate: cached tokens per second.
+        carried: accelerators whose memory the replica pays for.
+    """
     price = holding_price(cache_tier(deployment), money.terms)
-    cost = holding_cost(price, token_cache_bytes(deployment), money.reuse_interval)
+    interval = kept_for(deployment, money.reuse_interval, rate, carried)
+    cost = holding_cost(price, token_cache_bytes(deployment), interval)
     return jnp.where(money.all_in_price > 0, 0.0, cost)
+
+
+def kept_for(deployment: Deployment, interval: Scalar, rate: Scalar, carried: Scalar) -> Scalar:
+    """Time for which a cached token is kept (s): until its next use, or as long as its tier has room.
+
+    Of `rate` tokens a second that wait T each, rate T are held (Little's law): T <= capacity / (rate x bytes).
+    """
+    room = deployment.engine.usable_fraction * cache_tier(deployment).capacity * carried
+    written = rate * token_cache_bytes(deployment)
+    some = written > 0
+    return jnp.where(some, jnp.minimum(interval, room / jnp.where(some, written, 1.0)), interval)
 
 
 def hour_cost(deployment: Deployment, money: Money, inlet_power: Scalar) -> HourCost:

@@ -6,8 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
+from clustermodel.chain.evaluate import kept_for
 from clustermodel.chain.setup import Setup, limits
 from clustermodel.kept import Kept
+from clustermodel.physics.deployment import Layout
 from clustermodel.physics.step import StepTime
 from clustermodel.serving.memory import MemoryUse
 from clustermodel.serving.open_loop import Latency, attained
@@ -99,6 +101,22 @@ def memory_fields(setup: Setup, memory: MemoryUse, sequences: float) -> dict[str
             for i in present
         ],
     }
+
+
+def prefix_fields(setup: Setup, layout: Layout, rate: Scalar, carried: Scalar) -> dict[str, float | None]:
+    """Seconds that cached prefixes wait for their next use, and for which they are kept; None where none are cached.
+
+    Args:
+        setup: question whose replica caches them.
+        layout: of that replica.
+        rate: cached tokens per second.
+        carried: accelerators whose memory the replica pays for.
+    """
+    if float(rate) <= 0:
+        return {"prefix_interval_s": None, "prefix_kept_s": None}
+    interval = setup.money.reuse_interval
+    kept = kept_for(setup.deployment(layout), interval, rate, carried)
+    return {"prefix_interval_s": float(interval), "prefix_kept_s": float(kept)}
 
 
 def _in_tier(memory: MemoryUse, tier: int) -> dict[str, float | None]:

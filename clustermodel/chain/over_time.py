@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustermodel._types import Scalar
-from clustermodel.chain.evaluate import Evaluation, Money, hour_cost, token_rates
+from clustermodel.chain.evaluate import Evaluation, Money, holding_of, hour_cost, token_rates
 from clustermodel.economics.tokens import token_costs
 from clustermodel.physics.chassis import InletPower, system_power
 from clustermodel.physics.deployment import Deployment
@@ -94,9 +94,11 @@ def over_time(
     hour = hour_cost(deployment, money, inlet.total)
     point = carrying(running.point, load, arriving)
     bill = hour.total * running.carried
-    unit = token_costs(bill, token_rates(point, load), point.token_time, running.holding)
+    rates = token_rates(point, load)
+    holding = holding_of(deployment, money, rates.cached, running.carried)
+    unit = token_costs(bill, rates, point.token_time, holding)
     board = over(running.board_power, money.board.stalled)
-    return Evaluation(point, running.board, board, inlet, hour, running.carried, unit, running.holding)
+    return Evaluation(point, running.board, board, inlet, hour, running.carried, unit, holding)
 
 
 def carrying(point: Point, load: Load, arriving: Arriving) -> Point:

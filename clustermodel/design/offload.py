@@ -12,6 +12,7 @@ from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.tiers import Tiers
 from clustermodel.physics.work import cache_shards
 from clustermodel.serving.load import Load
+from clustermodel.serving.mixed import mixed_share
 from clustermodel.serving.prefix import cached_token_time, token_cache_bytes
 from clustermodel.specs import MemoryTier, Terms
 
@@ -41,7 +42,7 @@ def kept_token(deployment: Deployment, load: Load, evaluation: Evaluation, terms
     """
     memory, c, layout = deployment.accelerator.memory, deployment.coefficients, deployment.layout
     size, ranks = token_cache_bytes(deployment), cache_shards(deployment) * layout.pp * layout.dp
-    attention = cached_token_time(deployment, load).attention
+    attention = cached_token_time(deployment, load).attention * mixed_share(deployment, load)
     spent, recompute = evaluation.point.token_time.prefill, evaluation.unit.input
 
     def in_tier(tier: MemoryTier, share: Scalar) -> tuple[Scalar, Scalar, Scalar, Scalar]:

@@ -131,6 +131,8 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
         f"{n['total_tok_s_per_accelerator']} with input",
     )
     yield "memory", _memory(answer["memory"])
+    if (prefixes := _prefixes(answer["memory"])) is not None:
+        yield "prefixes", prefixes
     for name, pool in answer.get("pools", {}).items():
         yield f"{name} pool", _pool(pool)
     if "transfer" in answer:
@@ -166,6 +168,17 @@ def _memory(memory: Mapping[str, Any]) -> str:
     uses = {"weights_gb": "weights", "kv_gb": "cache in use", "workspace_gb": "workspace"}
     used = ", ".join(f"{label} {figure(memory[key])}" for key, label in uses.items())
     return f"{used} of {figure(memory['capacity_gb'])} GB per accelerator"
+
+
+def _prefixes(memory: Mapping[str, Any]) -> str | None:
+    """That the memory has no room for prefixes until their next use, where it has none."""
+    kept, interval = memory.get("prefix_kept_s"), memory.get("prefix_interval_s")
+    if kept is None or kept >= interval:
+        return None
+    return (
+        f"kept for {figure(kept)} s, all that their memory has room for, and not for the {figure(interval)} s of "
+        "reuse_interval: at this rate the hit rate needs more memory or earlier uses"
+    )
 
 
 def _pool(pool: Mapping[str, Any]) -> str:

@@ -59,16 +59,16 @@ def mixed_iteration(
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, 1e-9)
     full, full_need = iteration(deployment, tokens_of(load, batch, chunk))
-    apart = jnp.where(load.equal_lengths > 0, c.synchronised, 1.0)
+    mixing = mixed_share(deployment, load)
     launches = deployment.model.layers * c.mixed_launch
     longer = jnp.maximum(full.total - pure.total, 0.0)  # more tokens even out expert load
-    carried = (longer * c.mixing + launches) * apart
+    carried = longer * mixing + launches * _apart(deployment, load)
     extra = share * carried
     accepted = 1 + load.accepted_tokens
     drafting = load.draft_tokens * draft_time(pure, deployment.model.layers)
     step_bound = need.total.bound / (1 + load.draft_tokens)
     reused = batch * load.cached / load.osl
-    attention = jnp.minimum(reused * prefix.attention * c.mixing * apart, extra)
+    attention = jnp.minimum(reused * prefix.attention * mixing, extra)
     time = Phases(
         prefill=extra - attention,
         reload=reused * prefix.reload + attention,
@@ -86,6 +86,16 @@ def mixed_iteration(
         step_bound=step_bound,
         bound=bound.bound,
     )
+
+
+def mixed_share(deployment: Deployment, load: Load) -> Scalar:
+    """Part of the time of a prompt's work by which an iteration that also decodes gets longer."""
+    return deployment.coefficients.mixing * _apart(deployment, load)
+
+
+def _apart(deployment: Deployment, load: Load) -> Scalar:
+    """1, or what is left of the interference where all lengths are equal."""
+    return jnp.where(load.equal_lengths > 0, deployment.coefficients.synchronised, 1.0)
 
 
 def _less(a: Demand, b: Demand) -> Demand:

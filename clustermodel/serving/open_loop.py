@@ -25,6 +25,7 @@ from clustermodel.serving.first_token import prefill_alone, unloaded_ttft
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import memory_use
 from clustermodel.serving.mixed import mixed_iteration, tokens_of
+from clustermodel.serving.placement import placed_for
 from clustermodel.specs import quantity
 
 LEVELS = (0.5, 0.9, 0.99)
@@ -81,9 +82,12 @@ Curve = Callable[[Array], Array]
 
 
 def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency:
-    """Steady-state latency under `arrivals`; `load.concurrency` is not used. Unstable points are infinite."""
-    memory = memory_use(deployment, load)
+    """Steady-state latency under `arrivals`; `load.concurrency` is not used. Unstable points are infinite.
+
+    Running data are placed anew for every number of running sequences.
+    """
     slots = deployment.engine.max_num_seqs * deployment.layout.dp
+    memory = memory_use(placed_for(deployment, load, slots), load)
     room = jnp.maximum(jnp.floor(jnp.minimum(memory.sequences, slots)), 1.0)
     tpot_of = _tpot_curve(deployment, load, room)
     most = room / (load.osl * tpot_of(room))
@@ -94,7 +98,8 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
     batch = jnp.sum(weight * jnp.minimum(number, room))
     tpot = tpot_quantiles(number + companions(arrivals), weight, room, tpot_of)
     wait = Wait(tail, 1 / (most - rate))
-    ttft = _ttft(deployment, load, eqx.tree_at(lambda a: a.rate, arrivals, rate), batch, wait)
+    here = placed_for(deployment, load, jnp.maximum(batch, 1.0))
+    ttft = _ttft(here, load, eqx.tree_at(lambda a: a.rate, arrivals, rate), batch, wait)
     stable = used < 1
     bad = lambda q: jax.tree.map(lambda leaf: jnp.where(stable, leaf, jnp.inf), q)
     return Latency(bad(ttft), bad(tpot), batch, used, tail, jnp.where(stable, jnp.ones_like(used), 0.0))
@@ -102,7 +107,7 @@ def open_loop(deployment: Deployment, load: Load, arrivals: Arrivals) -> Latency
 
 def _tpot_curve(deployment: Deployment, load: Load, room: Scalar) -> Curve:
     """TPOT as a function of the number of running sequences (s), linear between nodes."""
-    return interpolated(lambda n: mixed_iteration(deployment, load, n, n).tpot, room)
+    return interpolated(lambda n: mixed_iteration(placed_for(deployment, load, n), load, n, n).tpot, room)
 
 
 def interpolated(tpot_of: Callable[[Scalar], Scalar], room: Scalar) -> Curve:

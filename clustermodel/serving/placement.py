@@ -42,6 +42,11 @@ def placed(deployment: Deployment, load: Load) -> Deployment:
     return eqx.tree_at(lambda d: d.placement, deployment, _placement(pooled, load, use, capacity))
 
 
+def placed_for(deployment: Deployment, load: Load, sequences: Scalar) -> Deployment:
+    """The replica with its running data placed for so many running sequences, whatever `load.concurrency` is."""
+    return placed(deployment, eqx.tree_at(lambda each: each.concurrency, load, sequences))
+
+
 def _farther(deployment: Deployment) -> Tiers:
     """Bytes of each tier beyond the nearest that running data may use."""
     memory, engine = deployment.accelerator.memory, deployment.engine

@@ -1,5 +1,6 @@
 """Latency of two pools when requests arrive on their own: a station of prefill servers, then a shared decode pool."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaincc, gammaln, ndtri
@@ -18,7 +19,9 @@ from clustermodel.serving.open_loop import (
     interpolated,
     tpot_quantiles,
 )
+from clustermodel.serving.placement import placed_for
 from clustermodel.serving.pools import (
+    Pool,
     Pools,
     Wave,
     decode_iteration,
@@ -29,6 +32,7 @@ from clustermodel.serving.pools import (
     unloaded_ttft,
 )
 
+_MANY = 1e9  # running sequences, more than any pool has room for
 _NEAR = 0.999  # of the largest rate; stands for unstable ones, which are set to infinity
 
 
@@ -38,9 +42,11 @@ def open_loop_pools(pools: Pools, load: Load, arrivals: Arrivals) -> Latency:
     Prefill is a queue of n dp servers with general arrivals and lengths; decode is shared by all that run, as in
     `open_loop`; a request waits for a slot of the decode pool with its prefill done.
     """
+    pools = eqx.tree_at(lambda p: p.prefill, pools, _placed(pools.prefill, load, pools.prefill.workers))
     wave = prefill_wave(pools.prefill, load)
-    room = jnp.maximum(jnp.floor(decode_room(pools.decode, memory_use(pools.decode.worker, load))), 1.0)
-    tpot_of = interpolated(lambda n: decode_iteration(pools.decode, load, n).tpot, room)
+    own = memory_use(_placed(pools.decode, load, jnp.full_like(load.isl, _MANY)).worker, load)
+    room = jnp.maximum(jnp.floor(decode_room(pools.decode, own)), 1.0)
+    tpot_of = interpolated(lambda n: decode_iteration(_placed(pools.decode, load, n), load, n).tpot, room)
     decoded = room / (load.osl * tpot_of(room))
     most = jnp.minimum(jnp.minimum(wave.rate, decoded), transfer_rate(pools, load))
     used = arrivals.rate / most
@@ -53,6 +59,11 @@ def open_loop_pools(pools: Pools, load: Load, arrivals: Arrivals) -> Latency:
     bad = lambda q: jax.tree.map(lambda leaf: jnp.where(stable, leaf, jnp.inf), q)
     batch = jnp.sum(weight * jnp.minimum(number, room))
     return Latency(bad(ttft), bad(tpot), batch, used, tail, jnp.where(stable, jnp.ones_like(used), 0.0))
+
+
+def _placed(pool: Pool, load: Load, sequences: Scalar) -> Pool:
+    """The pool with the running data of a worker placed for its share of so many running sequences."""
+    return Pool(placed_for(pool.worker, load, sequences / pool.workers), pool.workers)
 
 
 def erlang_c(servers: Scalar, work: Scalar) -> Scalar:

@@ -10,9 +10,9 @@ from clustermodel.physics.work import Demand
 from clustermodel.serving.first_token import prefill_alone, unloaded_ttft
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
-from clustermodel.serving.mixed import mixed_iteration, others
+from clustermodel.serving.mixed import mixed_iteration, mixed_share, others
 from clustermodel.serving.phases import Phases
-from clustermodel.serving.prefix import CachedTokenTime, cached_token_time
+from clustermodel.serving.prefix import cached_token_time
 
 _PASSES = 3  # the running batch settles to 1e-3 within three substitutions
 _NORM = 4  # sharpness of the minimum of demand and room; a fourth root is two square roots
@@ -64,6 +64,7 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     for _ in range(_PASSES - 1):
         batch = most * load.osl * mixed.tpot / (load.osl * mixed.tpot + prefill.request)
         mixed = mixed_iteration(deployment, load, batch, most, prefix)
+    marginal = prefix.reload + prefix.attention * mixed_share(deployment, load)
     ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, memory.sequences), prefill.bound)
     most_rate = batch / mixed.bound
     in_turn = load.concurrency * load.osl / (ttft + load.osl * mixed.tpot)  # Little's law
@@ -78,7 +79,7 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
         output_rate=output_rate,
         step=mixed.step,
         time=mixed.time,
-        token_time=_token_time(load, batch, mixed.time, prefix),
+        token_time=_token_time(load, batch, mixed.time, marginal),
         prefill_demand=mixed.prefill_demand,
         decode_demand=mixed.decode_demand,
         memory=memory,
@@ -90,13 +91,12 @@ def _smooth_minimum(a: Scalar, b: Scalar) -> Scalar:
     return 1 / jnp.sqrt(jnp.sqrt(a**-_NORM + b**-_NORM))
 
 
-def _token_time(load: Load, batch: Scalar, time: Phases, prefix: CachedTokenTime) -> Phases:
-    """Seconds of the replica per token of each class; finite for a class of which there are no tokens."""
+def _token_time(load: Load, batch: Scalar, time: Phases, marginal: Scalar) -> Phases:
+    """Seconds of the replica per token of each class; the first cached one would take `marginal`."""
     batch = jnp.maximum(batch, 1.0)  # as in `mixed_iteration`
     uncached = batch * jnp.maximum(load.uncached, 1.0) / load.osl
     reused = batch * load.cached / load.osl
     some = reused > 0
-    marginal = prefix.reload + prefix.attention
     reload = jnp.where(some, time.reload / jnp.where(some, reused, 1.0), marginal)
     return Phases(prefill=time.prefill / uncached, reload=reload, decode=time.decode / batch)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from clustermodel import __version__
 from clustermodel.calibration.intervals import Interval
 from clustermodel.catalog import Catalog
-from clustermodel.chain.fields import GB, MS, memory_fields, speed, step_ms
+from clustermodel.chain.fields import GB, MS, memory_fields, prefix_fields, speed, step_ms
 from clustermodel.chain.input_ranges import Asked, price_range
 from clustermodel.chain.pools.bill import (
     Both,
@@ -21,6 +21,7 @@ from clustermodel.chain.pools.bill import (
     watts,
 )
 from clustermodel.chain.pools.choose import PoolsChoice, choose_pools, n_systems, systems_if
+from clustermodel.chain.pools.evaluate import pool_rates
 from clustermodel.chain.pools.priced import pools_numbers, priced
 from clustermodel.chain.pools.search import laid_out, shape_of
 from clustermodel.chain.pools.setup import PoolsSetup, set_up_pools
@@ -70,7 +71,8 @@ def answer(catalog: Catalog, both: Both) -> dict[str, Any]:
         **speed(decode, point, choice.latency, choice.n_accelerators),
         **money_fields(both),
         **power_fields(both),
-        "memory": memory_fields(decode, point.memory, float(point.batch / choice.plan.decode_workers)),
+        "memory": memory_fields(decode, point.memory, float(point.batch / choice.plan.decode_workers))
+        | _prefixes(both),
         "binding_limit": binding_limit(both),
         "bounds": _bounds(choice),
         "breakdown": {
@@ -111,6 +113,13 @@ def layout(choice: PoolsChoice) -> dict[str, dict[str, int]]:
         name: {**dict(zip(_AXES, shape, strict=True)), "workers": int(counts[name])}
         for name, shape in shapes.items()
     }
+
+
+def _prefixes(both: Both) -> dict[str, float | None]:
+    """How long the prefill pool keeps the prefixes that it caches."""
+    setup, choice = both.setup, both.choice
+    cached = pool_rates(choice.evaluation.point, setup.prefill.load(choice.concurrency)).cached
+    return prefix_fields(setup.prefill, choice.plan.prefill, cached, choice.evaluation.prefill.carried)
 
 
 def _bounds(choice: PoolsChoice) -> dict[str, float]:

@@ -78,8 +78,8 @@ def pool_costs(
     pools: Pools, load: Load, owners: Owners, bills: tuple[PoolBill, PoolBill], point: PoolsPoint
 ) -> UnitCost:
     """Cost of a token of each class, of the bills of the prefill and the decode pool (USD)."""
-    holding = holding_of(pools.prefill.worker, owners.prefill)
     rates = pool_rates(point, load)
+    holding = holding_of(pools.prefill.worker, owners.prefill, rates.cached, bills[0].carried)
     return disaggregated_costs(bills[0].bill, bills[1].bill, rates, point.token_time, holding)
 
 
