@@ -74,3 +74,24 @@ def test_what_was_kept_long_ago_is_forgotten(monkeypatch, tmp_path):
         jax.config.update("jax_compilation_cache_dir", before)
     assert new.exists()
     assert not old.exists()
+
+
+def test_a_program_that_another_command_has_written_in_part_is_compiled_anew_without_a_word(tmp_path):
+    """Commands that start together share a cache: every entry cut short stands for what one reads too early."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    script = (
+        "from clustermodel.cli._jax import set_up_jax; set_up_jax(); import jax, jax.numpy as jnp\n"
+        "print(float(jax.jit(lambda x: jnp.sin(x) * 2)(0.5)))"
+    )
+    run = lambda: subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    first = run()
+    entries = [each for each in tmp_path.rglob("*-cache") if each.is_file()]
+    assert entries
+    for each in entries:
+        each.write_bytes(each.read_bytes()[: each.stat().st_size // 2])
+    again = run()
+    assert again.stdout == first.stdout
+    assert again.stderr == ""

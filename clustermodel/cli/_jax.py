@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from clustermodel.process import set_flags
@@ -17,6 +18,10 @@ Of every program that it reads from its cache it warns on many processors, in a 
 to SIGILL", though it was compiled on this one [https://github.com/jax-ml/jax/issues/38445, jax 0.10.1]."""
 
 
+_HALF_WRITTEN = "Error reading persistent compilation cache entry"
+"""What jax says where another command is still writing what this one looks for; it then compiles it itself."""
+
+
 def set_up_jax(fused: bool = False) -> None:
     """Compute in float64; keep what is compiled in the user's cache, or where jax was told to by its own settings.
 
@@ -28,6 +33,7 @@ def set_up_jax(fused: bool = False) -> None:
         set_flags()
     import jax
 
+    warnings.filterwarnings("ignore", _HALF_WRITTEN, UserWarning)
     jax.config.update("jax_enable_x64", True)
     if jax.config.values["jax_compilation_cache_dir"] is None and (folder := cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
