@@ -18,6 +18,9 @@ BESIDE = {
 }
 """Numbers of a contract that capacity is sold by -> where they count instead."""
 
+UNDRAWN = {*BESIDE, "buyers"}
+"""Numbers of such a contract whose ranges no path draws: how many buyers there are only counts for concentration."""
+
 PRICED = ("term", "index_share", "price_floor", "price_cap", "prepaid")
 """Numbers of a contract that memory is bought by, which set what it costs; all others stand beside."""
 

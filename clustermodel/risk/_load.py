@@ -16,7 +16,7 @@ from clustermodel.economics.outcome import PathModel, Uncertain
 from clustermodel.economics.processes import LATEST
 from clustermodel.economics.project import running_rate
 from clustermodel.economics.world import World
-from clustermodel.risk._beside import BESIDE, PRICED, refuse_beside
+from clustermodel.risk._beside import PRICED, UNDRAWN, refuse_beside
 from clustermodel.risk._buyers import buyers, of_the_buyer, refuse_split_buyers
 from clustermodel.scenarios import Contract, Scenario, without_supply_agreement
 from clustermodel.units import MONTHS_PER_YEAR, SECONDS_PER_YEAR
@@ -192,10 +192,8 @@ def _of_the_book(
     slugs, names = [each.slug for each in contracts], buyers(contracts)
     for index, contract in enumerate(contracts):
         for path, number in _ranged(contract):
-            if path in BESIDE or path == "buyers":
-                continue
             owners, owner = (names, names[index]) if of_the_buyer(contract, path) else (slugs, slugs[index])
-            if owners.index(owner) == index:
+            if path not in UNDRAWN and owners.index(owner) == index:
                 rows = tuple(row for row, each in enumerate(owners) if each == owner)
                 yield contract, path, number, "book", rows
 

@@ -59,10 +59,10 @@ def mixed_iteration(
     chunk = jnp.maximum(balance, load.chunk(deployment.engine.chunk))
     share = balance / jnp.maximum(chunk, 1e-9)
     full, full_need = iteration(deployment, tokens_of(load, batch, chunk))
-    mixing = mixed_share(deployment, load)
+    mixing, apart = mixed_share(deployment, load), _apart(deployment, load)
     launches = deployment.model.layers * c.mixed_launch
     longer = jnp.maximum(full.total - pure.total, 0.0)  # more tokens even out expert load
-    carried = longer * mixing + launches * _apart(deployment, load)
+    carried = longer * mixing + launches * apart
     extra = share * carried
     accepted = 1 + load.accepted_tokens
     drafting = load.draft_tokens * draft_time(pure, deployment.model.layers)

@@ -15,6 +15,7 @@ from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
 from clustermodel.serving.mixed import tokens_of
 from clustermodel.serving.phases import Phases
+from clustermodel.serving.placement import placed_for
 from clustermodel.serving.prefix import cached_token_time
 from clustermodel.serving.steady import Bounds
 from clustermodel.specs import quantity
@@ -131,6 +132,11 @@ def circulation(concurrency: Scalar, wave: "Wave", delay: Scalar) -> Scalar:
     elsewhere = delay + jnp.maximum(wave.time - own, 0.0)
     surplus = concurrency * own - elsewhere
     return concurrency / (elsewhere + (surplus + jnp.sqrt(surplus**2 + 4 * own * elsewhere)) / 2)
+
+
+def placed_pool(pool: Pool, load: Load, sequences: Scalar) -> Pool:
+    """The pool with the running data of a worker placed for its share of so many sequences."""
+    return Pool(placed_for(pool.worker, load, sequences / pool.workers), pool.workers)
 
 
 def decode_room(pool: Pool, memory: MemoryUse) -> Scalar:

@@ -19,20 +19,18 @@ from clustermodel.serving.open_loop import (
     interpolated,
     tpot_quantiles,
 )
-from clustermodel.serving.placement import placed_for
 from clustermodel.serving.pools import (
-    Pool,
     Pools,
     Wave,
     decode_iteration,
     decode_room,
     exposed_transfer,
+    placed_pool,
     prefill_wave,
     transfer_rate,
     unloaded_ttft,
 )
 
-_MANY = 1e9  # running sequences, more than any pool has room for
 _NEAR = 0.999  # of the largest rate; stands for unstable ones, which are set to infinity
 
 
@@ -42,11 +40,12 @@ def open_loop_pools(pools: Pools, load: Load, arrivals: Arrivals) -> Latency:
     Prefill is a queue of n dp servers with general arrivals and lengths; decode is shared by all that run, as in
     `open_loop`; a request waits for a slot of the decode pool with its prefill done.
     """
-    pools = eqx.tree_at(lambda p: p.prefill, pools, _placed(pools.prefill, load, pools.prefill.workers))
+    pools = eqx.tree_at(lambda p: p.prefill, pools, placed_pool(pools.prefill, load, pools.prefill.workers))
     wave = prefill_wave(pools.prefill, load)
-    own = memory_use(_placed(pools.decode, load, jnp.full_like(load.isl, _MANY)).worker, load)
+    endless = jnp.full_like(load.isl, jnp.inf)  # as many as a worker may run
+    own = memory_use(placed_pool(pools.decode, load, endless).worker, load)
     room = jnp.maximum(jnp.floor(decode_room(pools.decode, own)), 1.0)
-    tpot_of = interpolated(lambda n: decode_iteration(_placed(pools.decode, load, n), load, n).tpot, room)
+    tpot_of = interpolated(lambda n: decode_iteration(placed_pool(pools.decode, load, n), load, n).tpot, room)
     decoded = room / (load.osl * tpot_of(room))
     most = jnp.minimum(jnp.minimum(wave.rate, decoded), transfer_rate(pools, load))
     used = arrivals.rate / most
@@ -59,11 +58,6 @@ def open_loop_pools(pools: Pools, load: Load, arrivals: Arrivals) -> Latency:
     bad = lambda q: jax.tree.map(lambda leaf: jnp.where(stable, leaf, jnp.inf), q)
     batch = jnp.sum(weight * jnp.minimum(number, room))
     return Latency(bad(ttft), bad(tpot), batch, used, tail, jnp.where(stable, jnp.ones_like(used), 0.0))
-
-
-def _placed(pool: Pool, load: Load, sequences: Scalar) -> Pool:
-    """The pool with the running data of a worker placed for its share of so many running sequences."""
-    return Pool(placed_for(pool.worker, load, sequences / pool.workers), pool.workers)
 
 
 def erlang_c(servers: Scalar, work: Scalar) -> Scalar:

@@ -9,8 +9,7 @@ from clustermodel.economics.levelized import HourCost
 from clustermodel.economics.tokens import TokenRates, UnitCost, disaggregated_costs
 from clustermodel.physics.chassis import InletPower, system_power
 from clustermodel.serving.load import Load
-from clustermodel.serving.placement import placed
-from clustermodel.serving.pools import Pool, Pools, PoolsPoint, disaggregated
+from clustermodel.serving.pools import Pool, Pools, PoolsPoint, disaggregated, placed_pool
 from clustermodel.serving.pools_power import PoolPower, decode_power, prefill_power
 
 
@@ -52,19 +51,14 @@ class PoolsEvaluation(eqx.Module):
 
 def evaluate_pools(pools: Pools, load: Load, owners: Owners) -> PoolsEvaluation:
     """Serve `load` on both pools, draw power, and share each pool's bill among its own tokens."""
-    pools = Pools(_placed(pools.prefill, load), _placed(pools.decode, load), pools.overlap, pools.apart)
+    prefill, decode = (placed_pool(pool, load, load.concurrency) for pool in (pools.prefill, pools.decode))
+    pools = Pools(prefill, decode, pools.overlap, pools.apart)
     point = disaggregated(pools, load)
     prefill = _bill(pools.prefill, owners.prefill, prefill_power(owners.prefill.board, pools, load, point))
     decode = _bill(pools.decode, owners.decode, decode_power(owners.decode.board, pools, load, point))
     unit = pool_costs(pools, load, owners, (prefill, decode), point)
     fits = jnp.minimum(point.memory.fits, point.prefill_memory.fits)
     return PoolsEvaluation(point, prefill, decode, unit, fits)
-
-
-def _placed(pool: Pool, load: Load) -> Pool:
-    """The pool with the running data of a worker placed for its share of the requests."""
-    share = eqx.tree_at(lambda each: each.concurrency, load, load.concurrency / pool.workers)
-    return Pool(placed(pool.worker, share), pool.workers)
 
 
 def _bill(pool: Pool, money: Money, power: PoolPower) -> PoolBill:
