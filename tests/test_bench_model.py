@@ -61,7 +61,7 @@ def test_every_kind_of_the_chain_is_known_and_can_be_timed(counted):
         assert np.all(np.isfinite(mix._operations(jnp.ones(()))[kind](x))), kind
 
 
-@pytest.mark.parametrize("lanes", [4, 8])
+@pytest.mark.parametrize("lanes", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_the_kernel_that_is_the_limit_does_the_operations_of_the_chain(counted, lanes):
     """Beside the sum over its lanes, and what a compiler merges: a few quotients of quotients, into products."""
     example = {"x": jnp.asarray(1.5), "one": jnp.asarray(1.0)}
@@ -105,6 +105,7 @@ def test_float32_is_right_to_four_digits_everywhere_and_to_five_nearly_everywher
     assert found["error_p999"] <= found["largest_error"] < 2e-3
 
 
+@pytest.mark.slow
 def test_float32_leaves_the_session_in_float64(monkeypatch):
     tiny_bench.shrink(monkeypatch)
     monkeypatch.setattr(model, "_errors", lambda _: {"largest_error": 1e-4, "error_p999": 1e-6})

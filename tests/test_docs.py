@@ -32,6 +32,16 @@ def commands(group, path=("clustermodel",)):
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
+LONG = ("bench model", "bench serve", "design optimize", "design sensitivity", "risk")
+
+
+def _example(words):
+    (example,) = re.findall(r"Example: clustermodel (.+)$", COMMANDS[words].help, re.MULTILINE)
+    return example
+
+
+def _marks(words):
+    return [pytest.mark.slow] * words.endswith(LONG)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.command[:60])
@@ -50,11 +60,14 @@ def test_the_readme_shows_the_worked_examples():
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_is_in_the_readme_and_its_help_has_an_example_that_runs(words, monkeypatch):
+def test_every_command_is_in_the_readme_and_its_help_has_an_example(words):
     assert words in TEXT
-    command = COMMANDS[words]
-    (example,) = re.findall(r"Example: clustermodel (.+)$", command.help, re.MULTILINE)
-    assert f"clustermodel {example}".startswith(words)
+    assert f"clustermodel {_example(words)}".startswith(words)
+
+
+@pytest.mark.parametrize("words", [pytest.param(each, marks=_marks(each)) for each in COMMANDS])
+def test_the_example_of_a_command_runs(words, monkeypatch):
+    example = _example(words)
     if "bench" in words:
         tiny_bench.shrink(monkeypatch)
     shown = {example.command for example in EXAMPLES}  # which the first test runs

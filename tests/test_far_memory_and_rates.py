@@ -24,6 +24,7 @@ def test_no_rate_is_served_faster_than_physics_allows(system, model, rate):
     assert found["ttft_ms"] >= found["bounds"]["ttft_ms"]
 
 
+@pytest.mark.slow
 def test_one_request_in_hours_is_served_by_two_pools_as_one_alone():
     pools = {"allocation": "disaggregated", "prefill_workers": 1, "decode_workers": 1} | LENGTHS
     alone = cm.cost_per_token("gh200-96gb", "mistral-large-4", concurrency=1, **pools)

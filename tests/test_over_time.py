@@ -43,7 +43,7 @@ def test_no_less_than_one_request_is_in_flight_while_any_is(in_flight):
     assert float(busy * some) == pytest.approx(in_flight, abs=1e-12)
 
 
-@pytest.mark.parametrize("asked", [ASKED, POOLS])
+@pytest.mark.parametrize("asked", [ASKED, pytest.param(POOLS, marks=pytest.mark.slow)])
 def test_all_systems_together_put_out_the_tokens_asked_for(asked):
     for rate in (0.05, 2.0, 300.0):
         found = at(rate, asked)
@@ -59,7 +59,7 @@ def test_all_systems_together_put_out_the_tokens_asked_for(asked):
         assert hour["energy"] == pytest.approx(found["energy_usd_per_accelerator_hour"])
 
 
-@pytest.mark.parametrize("asked", [ASKED, POOLS])
+@pytest.mark.parametrize("asked", [ASKED, pytest.param(POOLS, marks=pytest.mark.slow)])
 def test_a_replica_that_hardly_works_draws_the_floor_of_an_engine_that_waits(asked):
     watts = [at(rate, asked)["power_w_per_accelerator"] for rate in (1e-5, 0.05, 1.0, 5.0)]
     assert watts[0] == pytest.approx(FLOOR, rel=1e-3)

@@ -82,7 +82,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="of processors")
-@pytest.mark.parametrize("kind", ["dense", pytest.param("moe", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dense", "moe"])
 def test_the_flags_make_fewer_loops_of_the_same_answers(kind, tmp_path):
     subprocess.run([sys.executable, __file__, kind, tmp_path / "fused.npz"], check=True)
     fused, (program, inputs) = np.load(tmp_path / "fused.npz"), programs(kind)

@@ -68,6 +68,7 @@ print(json.dumps([jax.device_count(), metrics["loss_share"]]))
 """
 
 
+@pytest.mark.slow
 def test_paths_spread_over_four_accelerators_give_the_answer_of_one():
     """2 000 paths, which four do not divide into whole blocks; the host stands in for four accelerators."""
     run = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}

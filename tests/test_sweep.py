@@ -106,6 +106,7 @@ def test_several_hosts_and_accelerators_give_the_answer_of_one(best, tmp_path, h
 LENGTHS = Axes(isl=(512.0, 4096.0), price_factor=(0.5, 1.0))
 
 
+@pytest.mark.slow
 def test_float32_finds_the_same_prices_to_its_error_and_answers_in_float64():
     """Selection is rounded, at most by what `test_bench_model` bounds for one evaluation; the answer is not."""
     exact, quick = (
