@@ -53,7 +53,9 @@ run()
 """
 
 
-@pytest.mark.parametrize("seconds", [0.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.11, 0.3))])
+@pytest.mark.parametrize(
+    "seconds", [0.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.11, 0.3))]
+)
 def test_a_run_of_many_paths_ends_without_tearing_its_threads_down(seconds):
     """Left to the interpreter's own end, two of five crash with a segmentation fault."""
     code = OVER_MANY_PATHS.replace("SECONDS", f"{seconds}")

@@ -1,6 +1,7 @@
 """Memory as money: its part of every price, the dated series, cached tokens, maps and a vendor's claims."""
 
 import dataclasses
+import re
 
 import jax.numpy as jnp
 import numpy as np
@@ -61,6 +62,51 @@ def test_one_factor_moves_the_price_of_every_system_by_its_memory(factor):
         rise = float(purchase_price(spec, moved) - purchase_price(spec, terms)) * float(spec.count)
         expected = (factor - 1) * float(np.sum(np.asarray(memory_prices(spec)))) * float(terms.price_factor)
         assert rise == pytest.approx(expected, rel=1e-6, abs=1e-6 * float(spec.price)), slug
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.7, 1.9])
+@pytest.mark.parametrize("price", [1.0, 57e3, 2.7e6, 3.3e6])
+def test_cheaper_memory_takes_off_no_more_than_its_share_of_a_price_that_somebody_asks_about(price, factor):
+    terms = CATALOG.entry("prices", "ownership").spec
+    moved = dataclasses.replace(terms, memory_factor=strong_float(factor))
+    spec = dataclasses.replace(CATALOG.entry("systems", "prometheus-128tb").spec, price=strong_float(price))
+    inside = float(np.sum(np.asarray(memory_prices(spec))))
+    assert 2.7e6 < inside < 3.3e6
+    paid = float(purchase_price(spec, moved) * spec.count / terms.price_factor)
+    assert paid == pytest.approx(price + (factor - 1) * (min(price, inside) if factor < 1 else inside))
+    assert paid > 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0])
+def test_a_system_that_costs_less_than_its_memory_matches_at_its_price_to_the_cent(factor):
+    catalog = load_catalog(overrides=[f"price.memory_factor={factor}"])
+    asked = Question("prometheus-128tb", "qwen3-30b-a3b", rate=0.1, max_tpot_ms=50, pp=4)
+    found = breakeven(catalog, asked, "prometheus-128tb", "hgx-h100")
+    assert 0 < found["price_usd"]["value"] < 2.7e6
+    for side in ("candidate", "reference"):
+        assert found[side]["usd_per_mtok_total"] == pytest.approx(found["usd_per_mtok"], rel=1e-9)
+
+
+def test_what_a_system_costs_that_is_given_away_is_more_than_the_reference():
+    catalog = load_catalog(overrides=["price.memory_factor=1.5"])
+    asked = Question("prometheus-128tb", "qwen3-30b-a3b", rate=0.1, max_tpot_ms=50, pp=4)
+    with pytest.raises(InfeasibleError) as refused:
+        breakeven(catalog, asked, "prometheus-128tb", "hgx-h100")
+    free, target = map(float, re.findall(r"(?:cost |'s )(\d+\.?\d*)(?: USD| in)", str(refused.value)))
+    given = load_catalog(overrides=["price.memory_factor=1.5", "system/prometheus-128tb.price=1 USD"])
+    assert free == pytest.approx(cost(given, asked)["usd_per_mtok_total"], rel=5e-3)
+    assert free > target
+
+
+def test_a_price_below_the_memory_inside_is_refused_where_its_parts_are_asked_for():
+    catalog = load_catalog(overrides=["system.price=57 kUSD"])
+    asked = Question("prometheus-128tb", "qwen3-30b-a3b")
+    with pytest.raises(
+        ConfigError, match=r"^system\.price 57000 USD is less than the .* USD of memory inside"
+    ):
+        memory(catalog, asked)
+    low, high = cost(catalog, asked)["price_range"]["usd_per_mtok_total"].values()
+    assert 0 < low < high
 
 
 def test_half_as_much_again_for_memory_makes_a_vera_rubin_rack_an_eighth_dearer():

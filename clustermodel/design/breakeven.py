@@ -18,6 +18,7 @@ from clustermodel.chain.question import Question, named
 from clustermodel.chain.search import Grid, closer, product, sweep
 from clustermodel.chain.setup import Setup, find, limits, set_up
 from clustermodel.design.asked import refuse
+from clustermodel.economics.levelized import memory_prices
 from clustermodel.specs import System, strong_float
 from clustermodel.units import MILLION
 
@@ -42,7 +43,7 @@ def breakeven(
     setup = candidate_setup(catalog, dataclasses.replace(question, system=candidate))
     price, choice = matching_price(setup, price_per_token(target))
     low, high = _range(setup, choice, price, price_per_token(target))
-    matched = with_price(setup, price)
+    ours = answer(catalog, with_price(setup, price), choice)
     return {
         "kind": "design_breakeven",
         "schema": SCHEMA,
@@ -55,8 +56,8 @@ def breakeven(
         "price_usd": {"value": price, "low": low, "high": high},
         "catalogue_price_usd": float(setup.system.spec.price) if _priced(setup) else None,
         "usd_per_mtok": price_per_token(target) * MILLION,
-        "binding_limit": answer(catalog, matched, choice)["binding_limit"],
-        "candidate": answer(catalog, matched, choice),
+        "binding_limit": ours["binding_limit"],
+        "candidate": ours,
         "reference": answer(catalog, target_setup, target),
     }
 
@@ -106,8 +107,8 @@ def matching_price(setup: Setup, target: float) -> tuple[float, Choice]:
     prices, allowed = _matching(setup, grid, dearer, target)
     best = int(np.argmax(np.where(allowed, prices, -np.inf)))
     if not allowed[best] or prices[best] <= 0:
-        choice = choose(setup)  # which says why where nothing is feasible
-        raise InfeasibleError(_never(setup, float(grid.price[best]), target, choice))
+        choose(setup)  # which says why where nothing is feasible
+        raise InfeasibleError(_never(setup, _for_nothing(setup, grid, dearer)[best], target))
     for _ in range(CLOSER if setup.question.concurrency is None else 0):
         pairs = closer(grid, -prices, allowed)
         grid, dearer = (sweep(with_price(setup, price), *pairs) for price in _two_prices(setup))
@@ -123,8 +124,19 @@ def matching_price(setup: Setup, target: float) -> tuple[float, Choice]:
 
 
 def _two_prices(setup: Setup) -> tuple[float, float]:
-    listed = float(setup.system.spec.price)
+    """Two prices of the system between and beyond which the cost of a token is a line."""
+    listed = max(float(setup.system.spec.price), _memory_inside(setup))
     return listed, 2 * listed
+
+
+def _memory_inside(setup: Setup) -> float:
+    return float(np.sum(np.asarray(memory_prices(setup.system.spec))))
+
+
+def _below_its_memory(setup: Setup, prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prices on that line, on the steeper one below the memory inside where memory got cheaper."""
+    inside, factor = _memory_inside(setup), float(setup.terms.spec.memory_factor)
+    return np.where((factor < 1) & (prices < inside), inside + (prices - inside) / factor, prices)
 
 
 def _matching(
@@ -139,16 +151,26 @@ def _matching(
             "lower price.residual_fraction, or raise price.wacc"
         )
     slope = rise / (double - listed)
-    return listed + (target - grid.price) / slope, grid.meets(*limits(setup))
+    return _below_its_memory(setup, listed + (target - grid.price) / slope), grid.meets(*limits(setup))
 
 
-def _never(setup: Setup, cost: float, target: float, choice: Choice) -> str:
-    hour = choice.evaluation.hour
-    running = cost * (1 - float((hour.capital + hour.network + hour.maintenance) / hour.total))
+def _for_nothing(setup: Setup, grid: Grid, dearer: Grid) -> NDArray[np.float64]:
+    """What a token of each row costs where the system is free: the line at a price of 0 (USD).
+
+    Where memory got cheaper the system is free from (1 - g) of its memory down on that line; where it got dearer
+    that part is owed on top of any price.
+    """
+    listed, factor = _two_prices(setup)[0], float(setup.terms.spec.memory_factor)
+    free = max(1 - factor, 0.0) * _memory_inside(setup)
+    return grid.price - (dearer.price - grid.price) * (listed - free) / listed
+
+
+def _never(setup: Setup, free: float, target: float) -> str:
+    dearer = " and what memory got dearer by" if float(setup.terms.spec.memory_factor) > 1 else ""
     return (
-        f"no price above 0 makes {setup.system.name} match: what it costs to run, about {MILLION * running:.3g} "
-        f"USD per million tokens, is more than the reference's {MILLION * target:.3g} in all; a faster or less "
-        "power-hungry candidate, a workload that reads less of what it stores, or a slower --max-tpot-ms might"
+        f"no price above 0 makes {setup.system.name} match: given away, its tokens still cost {MILLION * free:.3g} "
+        f"USD per million, for hall and energy{dearer}, and the reference's {MILLION * target:.3g} in all; a faster or "
+        "less power-hungry candidate, a workload that reads less of what it stores, or a slower --max-tpot-ms might"
     )
 
 
@@ -172,6 +194,6 @@ def _moved(setup: Setup, choice: Choice, number: Number, value: float, target: f
     """The matching price at the same operating point with one number changed; -inf where it fails."""
     changed = with_system(setup, number.set(setup.system.spec, value))
     at = np.asarray([choice.fullest])
-    grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(setup)]
-    (found,), (allowed,) = _matching(setup, grids[0], grids[1], target)
+    grids = [sweep(with_price(changed, price), [choice.shape], at) for price in _two_prices(changed)]
+    (found,), (allowed,) = _matching(changed, grids[0], grids[1], target)
     return float(found) if allowed else -math.inf

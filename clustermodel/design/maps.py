@@ -123,7 +123,12 @@ def breakeven_map(
         "kind": "design_map",
         "schema": SCHEMA,
         "version": __version__,
-        "inputs": {"candidate": named(candidate), "reference": named(reference), "over": over},
+        "inputs": {
+            "candidate": named(candidate),
+            "reference": named(reference),
+            "model": named(question.model),
+            "over": over,
+        },
         "units": {name_x: axes[0].unit, name_y: axes[1].unit},
         "cells": cells,
     }

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from clustermodel import __version__
-from clustermodel.catalog import Catalog, quotes
+from clustermodel.catalog import Catalog, ConfigError, quotes
 from clustermodel.chain.choose import Choice, choose
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.question import Question
@@ -16,7 +16,7 @@ from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
 from clustermodel.design.asked import refuse
 from clustermodel.design.offload import KeptToken, kept_token
 from clustermodel.design.sensitivity import chain_of, knobs
-from clustermodel.economics.levelized import memory_prices
+from clustermodel.economics.levelized import memory_prices, price_with_memory
 from clustermodel.physics.deployment import Layout
 from clustermodel.serving.placement import placed
 from clustermodel.units import MILLION, SECONDS_PER_HOUR
@@ -43,9 +43,9 @@ def memory(catalog: Catalog, question: Question) -> dict[str, Any]:
     setup = set_up(catalog, question)
     choice = choose(setup)
     kept = _kept(setup, choice)
-    parts = np.asarray(memory_prices(setup.system.spec)) * float(setup.terms.spec.memory_factor)
-    listed = float(setup.system.spec.price)
-    price = listed + float(parts.sum()) - float(parts.sum() / setup.terms.spec.memory_factor)
+    system, factor = setup.system.spec, setup.terms.spec.memory_factor
+    _refuse_a_price_below_its_memory(setup)
+    parts, price = np.asarray(memory_prices(system) * factor), float(price_with_memory(system, factor))
     return {
         "kind": "design_memory",
         "schema": SCHEMA,
@@ -64,6 +64,16 @@ def memory(catalog: Catalog, question: Question) -> dict[str, Any]:
         "dearer": [_dearer(setup, choice, factor) for factor in (1.0, _DEARER)],
         "series": memory_series(catalog),
     }
+
+
+def _refuse_a_price_below_its_memory(setup: Setup) -> None:
+    system = setup.system.spec
+    inside, price = float(jnp.sum(memory_prices(system))), float(system.price)
+    if inside > price:
+        raise ConfigError(
+            f"system.price {price:g} USD is less than the {inside:g} USD of memory inside {setup.system.name}; raise "
+            "it, or set what its memory costs (system.memory[0].price)"
+        )
 
 
 def memory_series(catalog: Catalog) -> list[dict[str, Any]]:
@@ -119,7 +129,7 @@ def _dearer(setup: Setup, choice: Choice, factor: float) -> dict[str, Any]:
     at = knobs(setup)
     moved = eqx.tree_at(lambda k: k.terms.memory_factor, at, at.terms.memory_factor * factor)
     found = chain_of(setup, choice)(moved)
-    system = at.system.price + (moved.terms.memory_factor - 1) * jnp.sum(memory_prices(at.system))
+    system = price_with_memory(at.system, moved.terms.memory_factor)
     return {
         "memory_factor": float(moved.terms.memory_factor),
         "price_usd": float(system),

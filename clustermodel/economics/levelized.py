@@ -96,8 +96,17 @@ def purchase_price(system: System, terms: Terms) -> Scalar:
 
     P = f (P_system + (g - 1) P_memory) / n, with g the price of memory over that inside the catalogue's price.
     """
-    moved = (terms.memory_factor - 1) * jnp.sum(memory_prices(system))
-    return terms.price_factor * (system.price + moved) / system.count
+    return terms.price_factor * price_with_memory(system, terms.memory_factor) / system.count
+
+
+def price_with_memory(system: System, factor: Scalar) -> Scalar:
+    """Price of a system when memory costs `factor` of what it does inside the catalogue's price (USD).
+
+    P_system + (g - 1) P_memory. Cheaper memory takes off its share of the price at most: where a price that
+    somebody asks about is less than the memory inside, all of it is memory, and the price is g P_system.
+    """
+    memory = jnp.sum(memory_prices(system))
+    return system.price + (factor - 1) * jnp.where(factor < 1, jnp.minimum(memory, system.price), memory)
 
 
 def memory_prices(system: System) -> Float[Array, " tier"]:

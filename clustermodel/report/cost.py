@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import count, figure, percent, usd, words
+from clustermodel.report.headline import facts
 from clustermodel.units import MILLION
 
 Answer = Mapping[str, Any]
@@ -44,8 +45,8 @@ def screen(answer: Answer) -> Iterator[RenderableType]:
     yield Text(_title(answer), style="bold")
     yield Text(_setting(answer))
     yield Padding(_price(answer), (1, 0, 1, 2))
-    yield Padding(_facts(answer), (0, 0, 1, 2))
-    yield Padding(_breakdowns(answer["breakdown"]), (0, 0, 1, 2))
+    yield Padding(facts(tuple(_sentences(answer))), (0, 0, 1, 2))
+    yield Padding(breakdowns(answer["breakdown"]), (0, 0, 1, 2))
 
 
 def layout(shape: Mapping[str, Any]) -> str:
@@ -108,13 +109,6 @@ def _percentiles(latency: Mapping[str, Any]) -> str:
     return f"{first} ms to the first token, {each} ms a token at 50 / 90 / 99 % of requests"
 
 
-def _facts(answer: Answer) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, fact in _sentences(answer):
-        table.add_row(Text(name, style="cyan"), fact)
-    return table
-
-
 def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
     n = {key: figure(value) for key, value in answer.items() if not isinstance(value, Mapping | list)}
     rate_per_mw = figure(answer["tok_s_per_mw"] / MILLION)
@@ -134,7 +128,7 @@ def _sentences(answer: Answer) -> Iterator[tuple[str, str]]:
     if (prefixes := _prefixes(answer["memory"])) is not None:
         yield "prefixes", prefixes
     for name, pool in answer.get("pools", {}).items():
-        yield f"{name} pool", _pool(pool)
+        yield f"{name} pool", pool_facts(pool)
     if "transfer" in answer:
         yield "transfer", _transfer(answer["transfer"])
     yield (
@@ -181,7 +175,8 @@ def _prefixes(memory: Mapping[str, Any]) -> str | None:
     )
 
 
-def _pool(pool: Mapping[str, Any]) -> str:
+def pool_facts(pool: Mapping[str, Any]) -> str:
+    """What a pool is, how busy, and its share of the bill."""
     n = count(pool["n_accelerators"])
     return (
         f"{n} accelerators of {pool['system']}, {percent(pool['utilisation'])} used, "
@@ -229,7 +224,8 @@ def _unfit(end: Mapping[str, Any]) -> str:
     return f"; at {words(end['input'])} {end['value']} it does not fit"
 
 
-def _breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:
+def breakdowns(breakdown: Mapping[str, Mapping[str, float]]) -> Table:
+    """Where time, money and power go, side by side."""
     grid = Table.grid(padding=(0, 4))
     grid.add_row(*(_shares(name, parts) for name, parts in breakdown.items()))
     return grid

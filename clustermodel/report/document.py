@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from clustermodel.report.charts import Chart, charts
 from clustermodel.report.figures import GUESSES, UNKNOWN, count, words
-from clustermodel.report.headlines import Headline, headline
+from clustermodel.report.headline import Headline
+from clustermodel.report.headlines import headline
+from clustermodel.report.provenance import answered
 from clustermodel.report.rows import columns, flat, tables_of
 
 Answer = Mapping[str, Any]
@@ -64,8 +66,7 @@ class Section:
 
 def section(answer: Answer) -> Section:
     """The parts of a report on one answer."""
-    points = answer.get("points") or [answer]
-    given = [point for point in points if "sources" in point] or [answer]
+    given = answered(answer)
     return Section(
         headline=headline(answer),
         charts=tuple(charts(answer)),

@@ -20,7 +20,8 @@ def figure(value: Any) -> str:
         return f"{value:,.0f}"
     if not _TINY <= abs(value) < _HUGE:
         return f"{value:.{DIGITS - 1}e}"
-    decimals = max(0, DIGITS - 1 - math.floor(math.log10(abs(value))))
+    rounded = abs(float(f"{value:.{DIGITS}g}"))  # 9.999 has the digits of 10
+    decimals = max(0, DIGITS - 1 - math.floor(math.log10(rounded)))
     return f"{value:,.{decimals}f}"
 
 

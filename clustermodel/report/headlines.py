@@ -1,23 +1,14 @@
 """The answer first: of every kind of answer its title, its one number or name, and the sentence around it."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from clustermodel.report import design, power, validation
 from clustermodel.report.cost import WALLS, fleet, layout, load
-from clustermodel.report.figures import count, figure, label, percent, usd, words
+from clustermodel.report.figures import count, figure, label, usd, words
+from clustermodel.report.headline import Headline
 
 Answer = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Headline:
-    """What stands on top of a report: the question, the answer, what it means, and the facts beside it."""
-
-    title: str
-    answer: str
-    sentence: str
-    facts: tuple[tuple[str, str], ...] = ()
 
 
 def headline(answer: Answer) -> Headline:
@@ -82,15 +73,6 @@ def _frontier(answer: Answer) -> Headline:
     )
 
 
-def _power(answer: Answer) -> Headline:
-    return Headline(
-        f"Watts of {answer['model']} on {answer['system']}",
-        f"{figure(answer['joules_per_output_token'])} J per output token",
-        f"{figure(answer['facility_w_per_accelerator'])} W an accelerator at the meter, "
-        f"{figure(answer['tok_s_per_mw'])} output tok/s a planned megawatt.",
-    )
-
-
 def _risk(answer: Answer) -> Headline:
     name, metric = next(iter(answer["metrics"].items()))
     tail = f"; in the worst twentieth it is {figure(metric['cvar95'])} on average" if metric["cvar95"] else ""
@@ -129,30 +111,6 @@ def _validate(answer: Answer) -> Headline:
     )
 
 
-def _sensitivity(answer: Answer) -> Headline:
-    asked, first = answer["inputs"], answer["elasticities"][0]
-    return Headline(
-        f"What the {label(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
-        f"{words(first['field'])} ({first['entry']})",
-        f"Its range moves the answer from {figure(first['low'])} to {figure(first['high'])} times its value.",
-    )
-
-
-def _breakeven(answer: Answer) -> Headline:
-    price, listed = answer["price_usd"], answer.get("catalogue_price_usd")
-    candidate, reference = (answer[name]["system"] for name in ("candidate", "reference"))
-    beside = (
-        f"; the catalogue says {usd(listed)}, {percent(price['value'] / listed)} of which would do"
-        if listed
-        else ""
-    )
-    return Headline(
-        f"The price at which {candidate} matches {reference}",
-        f"{usd(price['value'])} a system",
-        f"Between {usd(price['low'])} and {usd(price['high'])}{beside}.",
-    )
-
-
 def _listed(answer: Answer) -> Headline:
     return Headline("From the catalogue", f"{len(answer['entries'])} entries", "")
 
@@ -174,12 +132,17 @@ _HEADLINES: Mapping[str, Callable[[Answer], Headline]] = {
     "cost": _cost,
     "compare": _compare,
     "frontier": _frontier,
-    "power": _power,
+    "power": power.headline,
     "risk": _risk,
     "fleet": _fleet,
     "validate": _validate,
-    "design_sensitivity": _sensitivity,
-    "design_breakeven": _breakeven,
+    "design_sensitivity": design.sensitivity,
+    "design_breakeven": design.breakeven,
+    "design_map": design.price_map,
+    "design_memory": design.memory,
+    "design_claims": design.claims,
+    "design_optimize": design.optimum,
+    "calibrate": validation.calibration,
     "catalog_list": _listed,
     "capex": _capex,
 }

@@ -19,6 +19,11 @@ Form = Callable[[Any], str]
 _COLUMNS: Mapping[str, tuple[str, Form]] = {
     "system": ("system", str),
     "layout": ("layout", layout),
+    "precision": ("format", str),
+    "isl": ("tokens\nin", count),
+    "osl": ("tokens\nout", count),
+    "price_factor": ("price\nfactor", figure),
+    "energy_factor": ("energy\nfactor", figure),
     "concurrency": ("in\nflight", count),
     "usd_per_mtok_total": ("USD/M\ntotal", figure),
     "usd_per_mtok_input": ("USD/M\ninput", figure),
@@ -30,6 +35,8 @@ _COLUMNS: Mapping[str, tuple[str, Form]] = {
     "binding_limit": ("limit", words),
 }
 """Title and form of every column, in order; a table has those that its points know."""
+_WHERE_THEY_DIFFER = ("precision", "isl", "osl", "price_factor", "energy_factor")
+"""Columns that a table has only where its points are not all alike."""
 
 
 def _share(value: float | None) -> str:
@@ -97,7 +104,12 @@ def _table(points: Sequence[Point], names: Iterable[str]) -> Table:
 
 
 def _laid_out(points: Sequence[Point], columns: Mapping[str, tuple[str, Form]]) -> Table:
-    shown = {name: form for name, form in columns.items() if any(name in point for point in points)}
+    alike = {name for name in _WHERE_THEY_DIFFER if len({point.get(name) for point in points}) == 1}
+    shown = {
+        name: form
+        for name, form in columns.items()
+        if name not in alike and any(name in point for point in points)
+    }
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for name, (title, form) in shown.items():
         justify = "right" if form not in (str, words, layout) else "left"

@@ -14,8 +14,7 @@ Record = Mapping[str, Any]
 
 def grounds(answer: Record) -> Iterator[RenderableType]:
     """Guesses and sources at the end of an answer; of several points, the guesses that all share."""
-    points = answer.get("points") or [answer]
-    given = [point for point in points if "sources" in point] or [answer]
+    given = answered(answer)
     assumptions = _shared([point["assumptions"] for point in given if "assumptions" in point] or [()])
     sources = {row["key"]: row for point in given for row in point.get("sources", ())}
     if assumptions:
@@ -27,6 +26,13 @@ def grounds(answer: Record) -> Iterator[RenderableType]:
     if sources:
         yield Text("sources (titles and links: clustermodel catalog list sources)", style="cyan")
         yield Text(", ".join(map(_source, sources.values())))
+
+
+def answered(answer: Record) -> Sequence[Record]:
+    """The parts of an answer that name what they rest on: its points, or what it sets side by side."""
+    pair = [answer[name] for name in ("candidate", "reference") if isinstance(answer.get(name), Mapping)]
+    points = answer.get("points") or pair
+    return [point for point in points if "sources" in point] or [answer]
 
 
 def _shared(lists: Sequence[Sequence[Record]]) -> list[Record]:

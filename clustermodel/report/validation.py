@@ -8,7 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clustermodel.report.figures import count, figure, words
+from clustermodel.report.figures import count, figure, label, words
+from clustermodel.report.headline import Headline, told
+from clustermodel.report.records import chosen
 
 SHORT = ("all", "mode", "seen")
 """Groupings on the screen; JSON and CSV have every other one too."""
@@ -93,3 +95,48 @@ def beside_peer(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _pair(row: Mapping[str, Any], who: str) -> str:
     return f"{row[f'{who}_median_abs_pct']:.1f} / {row[f'{who}_p90_abs_pct']:.0f}"
+
+
+def calibration(answer: Mapping[str, Any]) -> Headline:
+    """How far a user's own measurements were missed, and by how much they are missed now."""
+    first = answer["errors"][0]
+    learnt, unseen = ((name, first[f"{name}_median_abs_pct"]) for name in ("after", "left_out"))
+    when, error = learnt if unseen[1] is None else unseen
+    others = "once it is learnt" if when == "after" else "of points left out, by the others"
+    return Headline(
+        "Your measurements against the model",
+        f"{figure(error)} % median error of the {label(first['metric'])} {others}",
+        f"{figure(first['before_median_abs_pct'])} % with what ships; {count(first['n'])} measurements.",
+    )
+
+
+def learnt(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Errors before, after and on points left out; the coefficients that moved; rows that taught nothing."""
+    yield from told(calibration(answer))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    table.add_column("metric", no_wrap=True)
+    for title in ("n", "before", "after", "left out"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in answer["errors"]:
+        each = (
+            f"{figure(row[f'{when}_median_abs_pct'])} / {figure(row[f'{when}_p90_abs_pct'])}"
+            for when in ("before", "after", "left_out")
+        )
+        table.add_row(row["metric"], count(row["n"]), *each)
+    yield table
+    yield Text("median / p90 of |error| in %")
+    if moved := [row for row in answer["shifts"] if row["shift"]]:
+        yield chosen(moved, _SHIFTS)
+    for row in answer["skipped"]:
+        yield Text(f"skipped {count(row['n'])}: {row['reason']}")
+
+
+_SHIFTS = {
+    "system": ("system", str),
+    "model": ("model", str),
+    "engine": ("engine", str),
+    "points": ("points", count),
+    "coefficient": ("coefficient", words),
+    "shift": ("shift", figure),
+}
+"""Shifts are of the logarithm of a scale, or of the logit of a share."""
