@@ -43,3 +43,14 @@ def test_32_bit_numbers_are_refused_with_the_line_to_add(what, otherwise, asked)
     with jax.enable_x64(False), pytest.raises(ConfigError) as refused:
         asked()
     assert str(refused.value) == f"{what} {REASON}: {LINE}" + (f", or {otherwise}" if otherwise else "")
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"rate": 5.0}, {"allocation": "disaggregated"}], ids=["closed", "rate", "pools"]
+)
+def test_who_allows_32_bits_gets_the_price_to_their_error(more):
+    asked = {"model": "llama-3.1-8b", "max_tpot_ms": 50, **more}
+    exact = cm.cost_per_token("hgx-h200", **asked)["usd_per_mtok_total"]
+    with jax.enable_x64(False):
+        found = cm.cost_per_token("hgx-h200", allow_float32=True, **asked)["usd_per_mtok_total"]
+    assert found == pytest.approx(exact, rel=1e-4)

@@ -98,7 +98,7 @@ def _carried(setup: Setup, grid: Grid, index: int) -> Carried | None:
     if grid.arrivals is None:
         return None
     at = jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), grid.arrivals)
-    bought = systems(setup, [grid.shapes[index]], np.asarray([at.capacity]))
+    bought = systems(setup, [grid.shapes[index]], np.asarray([at.capacity], float))
     return Carried(int(bought[0]), float(grid.concurrency[index]), at)
 
 

@@ -78,7 +78,7 @@ def _arriving(rate: Scalar, latency: Latency, osl: Scalar) -> Arriving:
 def objectives(latency: Latency, percentile: int | None) -> tuple[Floats, Floats]:
     """TTFT and TPOT as targets limit them (s): the percentile asked for, else the mean."""
     level = "mean" if percentile is None else f"p{percentile}"
-    return np.asarray(getattr(latency.ttft, level)), np.asarray(getattr(latency.tpot, level))
+    return np.asarray(getattr(latency.ttft, level), float), np.asarray(getattr(latency.tpot, level), float)
 
 
 def over_time(

@@ -22,7 +22,7 @@ def priced(choice: Choice, setups: Sequence[Setup]) -> Floats:
     """Price of a token of any class at the chosen layout and load in each setup (USD); NaN where it does not fit."""
     if choice.carried is None:
         found = evaluations(*_rows(setups, choice, choice.concurrency))
-        price = np.asarray(found.unit.blended)
+        price = np.asarray(found.unit.blended, float)
     else:
         found, price = _under_arrivals(setups, choice, choice.carried)
     served = (np.asarray(found.point.memory.fits) > 0) & np.isfinite(price)
@@ -34,12 +34,12 @@ def _under_arrivals(setups: Sequence[Setup], choice: Choice, carried: Carried) -
     full = evaluations(*_rows(setups, choice, carried.fullest))
     usual = jax.tree.map(lambda leaf: np.full(len(setups), leaf), carried.arrivals.usual)
     mean = in_the_mean(_rows(setups, choice, float(while_busy(carried.arrivals.usual.in_flight))), usual)
-    rates = np.asarray(full.point.request_rate)
+    rates = np.asarray(full.point.request_rate, float)
     prices = [
         fleet_price(each, [choice.shape], rates[[i]], jax.tree.map(lambda leaf, i=i: leaf[[i]], mean.hour))[0]
         for i, each in enumerate(setups)
     ]
-    return full, np.asarray(prices)
+    return full, np.asarray(prices, float)
 
 
 def _rows(setups: Sequence[Setup], choice: Choice, concurrency: float) -> Rows:

@@ -58,7 +58,7 @@ class Grid:
     @property
     def in_flight(self) -> NDArray[np.float64]:
         """Requests in flight: as tried, or under arrivals in the mean."""
-        return self.concurrency if self.arrivals is None else np.asarray(self.arrivals.usual.in_flight)
+        return self.concurrency if self.arrivals is None else np.asarray(self.arrivals.usual.in_flight, float)
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -90,18 +90,18 @@ def sweep(setup: Setup, shapes: Sequence[Shape], concurrency: NDArray[np.float64
     layouts = stack_layouts(list(shapes))
     evaluated = evaluations(*operating_rows(setup, layouts, concurrency))
     point, price = evaluated.point, evaluated.unit.blended
-    ttft, tpot, price = (np.asarray(each) for each in (point.ttft, point.tpot, price))
+    ttft, tpot, price = (np.asarray(each, float) for each in (point.ttft, point.tpot, price))
     closed = Grid(tuple(shapes), concurrency, evaluated, ttft, tpot, price, None)
     return closed if setup.question.rate is None else _under_arrivals(setup, closed, layouts)
 
 
 def _under_arrivals(setup: Setup, grid: Grid, layouts: Layout) -> Grid:
     """The same replicas when each gets the requests that whole systems of them leave it, one by one."""
-    capacity = np.asarray(grid.evaluations.point.request_rate)
+    capacity = np.asarray(grid.evaluations.point.request_rate, float)
     peak, above = replica_arrivals(setup, grid.shapes, capacity), float(setup.workload.spec.peak_to_mean)
     run = functools.partial(_latency_rows, *_template(setup, layouts), setup.arrivals)
     under = under_arrivals(capacity, peak, above, setup.osl, functools.partial(in_chunks, run, layouts))
-    running = operating_rows(setup, layouts, np.asarray(jax.vmap(while_busy)(under.usual.in_flight)))
+    running = operating_rows(setup, layouts, np.asarray(jax.vmap(while_busy)(under.usual.in_flight), float))
     found = in_the_mean(running, under.usual)
     ttft, tpot = objectives(under.latency, setup.question.percentile)
     price = np.where(np.isfinite(ttft), fleet_price(setup, grid.shapes, capacity, found.hour), np.inf)
@@ -162,7 +162,7 @@ def preferred(
     Of the same systems at the same speed, the row that says how much they could carry at the most.
     """
     equal = allowed & (price <= np.min(price[allowed]) * (1 + _EQUAL))
-    carries = np.zeros_like(tpot) if arrivals is None else np.asarray(arrivals.capacity)
+    carries = np.zeros_like(tpot) if arrivals is None else np.asarray(arrivals.capacity, float)
     return int(np.lexsort((-carries, np.where(equal, tpot, np.inf)))[0])
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clustermodel.report import design, power, validation
+from clustermodel.report import design, points, power, validation
 from clustermodel.report.cost import WALLS, fleet, layout, load
-from clustermodel.report.figures import count, figure, label, usd, words
+from clustermodel.report.figures import count, figure, short, usd, words
 from clustermodel.report.headline import Headline
 
 Answer = Mapping[str, Any]
@@ -61,24 +61,12 @@ def _compare(answer: Answer) -> Headline:
     )
 
 
-def _frontier(answer: Answer) -> Headline:
-    answered = [point for point in answer["points"] if "reason" not in point]
-    best = min(answered, key=lambda point: point["usd_per_mtok_total"])
-    fastest = max(answered, key=lambda point: point["interactivity_tok_s_user"])
-    return Headline(
-        f"{answer['inputs']['model']}: price against speed",
-        f"{best['system']}: from {usd(best['usd_per_mtok_total'])} per million tokens",
-        f"The fastest point is {fastest['system']} at {figure(fastest['interactivity_tok_s_user'])} tok/s a user "
-        f"and {usd(fastest['usd_per_mtok_total'])} per million tokens.",
-    )
-
-
 def _risk(answer: Answer) -> Headline:
     name, metric = next(iter(answer["metrics"].items()))
-    tail = f"; in the worst twentieth it is {figure(metric['cvar95'])} on average" if metric["cvar95"] else ""
+    tail = f"; in the worst twentieth it is {short(metric['cvar95'])} on average" if metric["cvar95"] else ""
     return Headline(
         answer["question"] or str(answer["scenario"]),
-        f"{figure(metric['mean'])} {metric['unit']}".rstrip(),
+        f"{short(metric['mean'])} {metric['unit']}".rstrip(),
         f"Mean of {words(name)}, {metric['meaning']}{tail}.",
         (("scenario", str(answer["scenario"])), ("paths", f"{answer['paths']:,} ({answer['method']})"),
          ("seed", str(answer["seed"]))),
@@ -94,20 +82,9 @@ def _fleet(answer: Answer) -> Headline:
     return Headline(
         str(answer.get("question") or answer.get("problem") or "Fleet plan"),
         list_of,
-        f"It costs {figure(answer['objective'])} {answer['unit']}; no plan costs less than "
-        f"{figure(answer['lower_bound'])}: a gap of {figure(100 * answer['gap'])} %.",
+        f"It costs {short(answer['objective'])} {answer['unit']}; no plan costs less than "
+        f"{short(answer['lower_bound'])}: a gap of {figure(100 * answer['gap'])} %.",
         (("solver", str(answer["solver"])), ("status", str(answer["status"]))),
-    )
-
-
-def _validate(answer: Answer) -> Headline:
-    overall = [group for group in answer["groups"] if group["by"] == "all"]
-    best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
-    return Headline(
-        "Predictions against measurements",
-        f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
-        f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
-        f"the bias is {figure(best['bias_pct'])} %.",
     )
 
 
@@ -131,11 +108,11 @@ def _anything(answer: Answer) -> Headline:
 _HEADLINES: Mapping[str, Callable[[Answer], Headline]] = {
     "cost": _cost,
     "compare": _compare,
-    "frontier": _frontier,
+    "frontier": points.frontier,
     "power": power.headline,
     "risk": _risk,
     "fleet": _fleet,
-    "validate": _validate,
+    "validate": validation.validation,
     "design_sensitivity": design.sensitivity,
     "design_breakeven": design.breakeven,
     "design_map": design.price_map,

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.cost import layout
-from clustermodel.report.figures import count, figure, percent, short, words
+from clustermodel.report.figures import count, figure, percent, short, usd, words
+from clustermodel.report.headline import Headline, told
 from clustermodel.units import MILLION
 
 Point = Mapping[str, Any]
@@ -81,8 +82,22 @@ def break_evens(rows: Sequence[Point]) -> Iterator[RenderableType]:
         yield _laid_out(rows, _BREAK_EVENS)
 
 
+def frontier(answer: Mapping[str, Any]) -> Headline:
+    """The cheapest point and the fastest one."""
+    answered = [point for point in answer["points"] if "reason" not in point]
+    best = min(answered, key=lambda point: point["usd_per_mtok_total"])
+    fastest = max(answered, key=lambda point: point["interactivity_tok_s_user"])
+    return Headline(
+        f"{answer['inputs']['model']}: price against speed",
+        f"{best['system']}: from {usd(best['usd_per_mtok_total'])} per million tokens",
+        f"The fastest point is {fastest['system']} at {figure(fastest['interactivity_tok_s_user'])} tok/s a user "
+        f"and {usd(fastest['usd_per_mtok_total'])} per million tokens.",
+    )
+
+
 def curves(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One table a system, from the fastest point to the cheapest."""
+    yield from told(frontier(answer), below=1)
     for system, points in groupby(_answered(answer["points"]), key=lambda point: point["system"]):
         yield Text(system, style="bold")
         yield _table(list(points), [name for name in _COLUMNS if name != "system"])

@@ -17,8 +17,21 @@ SHORT = ("all", "mode", "seen")
 _WITH_ERRORS = (("median_abs_pct", "median_se"), ("p90_abs_pct", "p90_se"))
 
 
+def validation(answer: Mapping[str, Any]) -> Headline:
+    """The error of the first metric over all rows."""
+    overall = [group for group in answer["groups"] if group["by"] == "all"]
+    best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
+    return Headline(
+        "Predictions against measurements",
+        f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
+        f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
+        f"the bias is {figure(best['bias_pct'])} %.",
+    )
+
+
 def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Absolute errors (median and 90th percentile) and bias by metric; then what could not be predicted."""
+    yield from told(validation(answer))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
     for title in ("metric", "group"):
         table.add_column(title, no_wrap=True)

@@ -88,7 +88,7 @@ def systems_if(setup: PoolsSetup, choice: PoolsChoice, faster: float) -> float:
 
 def n_systems(setup: PoolsSetup, choice: PoolsChoice, faster: float = 1.0) -> int:
     """Systems of both pools that carry the rate, each `faster` than predicted."""
-    capacity = np.asarray(choice.arrivals.capacity if choice.arrivals else np.nan).reshape(1) * faster
+    capacity = np.asarray(choice.arrivals.capacity if choice.arrivals else np.nan, float).reshape(1) * faster
     return int(sum(each[0] for each in systems(setup, accelerators(choice.evaluation), capacity).values()))
 
 

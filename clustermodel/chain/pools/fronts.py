@@ -31,7 +31,7 @@ def prefill_front(setup: PoolsSetup) -> list[Shape]:
     every = shapes(setup.prefill)
     template, load = _alone(setup.prefill)
     effort, time = in_chunks(functools.partial(_prefill_effort, template, load), stack_layouts(every))
-    return _kept(every, effort, time, np.arange(len(every)))
+    return _kept(every, np.asarray(effort, float), np.asarray(time, float), np.arange(len(every)))
 
 
 def decode_front(setup: PoolsSetup) -> list[Shape]:
@@ -43,7 +43,7 @@ def decode_front(setup: PoolsSetup) -> list[Shape]:
     layouts = stack_layouts([every[i] for i in owner])
     sizes = np.tile(batches, len(every)) * np.asarray(layouts.dp)
     effort, time = in_chunks(functools.partial(_decode_effort, template, load), layouts, sizes)
-    return _kept(every, effort, time, owner)
+    return _kept(every, np.asarray(effort, float), np.asarray(time, float), owner)
 
 
 def _alone(setup: Setup) -> tuple[Deployment, Load]:

@@ -44,9 +44,9 @@ def priced(choice: PoolsChoice, setups: Sequence[PoolsSetup]) -> Floats:
     """Price of a token of any class at the chosen plan in each setup (USD); NaN where it does not fit."""
     every = jax.tree.map(lambda leaf: np.full(len(setups), leaf), choice.plan)
     found = evaluations(_rows(setups, every))
-    price = np.asarray(found.unit.blended)
+    price = np.asarray(found.unit.blended, float)
     if choice.arrivals is not None:
-        price = _under_arrivals(setups, every, choice.arrivals, np.asarray(found.point.request_rate))
+        price = _under_arrivals(setups, every, choice.arrivals, np.asarray(found.point.request_rate, float))
     served = (np.asarray(found.fits) > 0) & np.isfinite(price)
     return np.where(served, price, np.nan)
 

@@ -190,9 +190,9 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
     plain = PoolsGrid(
         plans=jax.tree.map(np.asarray, plans),
         evaluations=found,
-        ttft=np.asarray(found.point.ttft),
-        tpot=np.asarray(found.point.tpot),
-        price=np.asarray(found.unit.blended),
+        ttft=np.asarray(found.point.ttft, float),
+        tpot=np.asarray(found.point.tpot, float),
+        price=np.asarray(found.unit.blended, float),
         load_asked=setup.question.concurrency is not None,
         arrivals=None,
     )
@@ -202,7 +202,7 @@ def evaluate_rows(setup: PoolsSetup, rows: Sequence[tuple[Shape, Shape, Workers,
 def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
     """The same plans when each deployment gets the requests that whole systems of them leave it, one by one."""
     decode, plans = setup.decode, grid.plans
-    capacity = np.asarray(grid.evaluations.point.request_rate)
+    capacity = np.asarray(grid.evaluations.point.request_rate, float)
     peak, above = deployment_arrivals(setup, capacity), float(decode.workload.spec.peak_to_mean)
     run = functools.partial(_latency_rows, setup.template, decode.load(jnp.ones(())), decode.arrivals)
     under = under_arrivals(capacity, peak, above, decode.osl, functools.partial(in_chunks, run, plans))
@@ -214,7 +214,7 @@ def _under_arrivals(setup: PoolsSetup, grid: PoolsGrid) -> PoolsGrid:
 
 def running_plans(plans: Plan, usual: Arriving) -> Plan:
     """Rows of plans with the requests they have in flight while any is."""
-    in_flight = np.asarray(jax.vmap(while_busy)(usual.in_flight))
+    in_flight = np.asarray(jax.vmap(while_busy)(usual.in_flight), float)
     return eqx.tree_at(lambda p: p.concurrency, plans, in_flight)
 
 
