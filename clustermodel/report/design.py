@@ -9,7 +9,7 @@ from rich.text import Text
 from clustermodel.report.cost import WALLS, layout, load
 from clustermodel.report.figures import UNKNOWN, count, figure, label, percent, short, usd, words
 from clustermodel.report.headline import Headline, told
-from clustermodel.report.records import chosen, empty_table
+from clustermodel.report.records import chosen, titled
 
 Answer = Mapping[str, Any]
 
@@ -71,11 +71,8 @@ def mapped(answer: Answer) -> Iterator[RenderableType]:
     yield from told(price_map(answer))
     cells, found, (x, y) = answer["cells"], _found(answer), tuple(answer["units"])
     across = list(dict.fromkeys(cell[x] for cell in cells))
-    table = empty_table()
-    table.add_column(words(y), justify="right", no_wrap=True)
-    for value in across:
-        table.add_column(_sized(value, answer["units"][x]), justify="right", no_wrap=True)
-    table.add_column("USD/M of\nreference", justify="right")
+    sizes = [_sized(value, answer["units"][x]) for value in across]
+    table = titled(right=(words(y), *sizes, "USD/M of\nreference"))
     for value in dict.fromkeys(cell[y] for cell in cells):
         row = {cell[x]: cell for cell in cells if cell[y] == value}
         shown = (UNKNOWN if row[at][found] is None else _CELL[found](row[at][found]) for at in across)
@@ -213,9 +210,7 @@ def _worth(elasticity: float) -> str:
 def designed(answer: Answer) -> Iterator[RenderableType]:
     """Each quantity that was free: where it started, and where it is best."""
     yield from told(optimum(answer))
-    table = empty_table()
-    for title in ("quantity", "as it is", "best", ""):
-        table.add_column(title, justify="left" if title in ("quantity", "") else "right", no_wrap=True)
+    table = titled(("quantity",), ("as it is", "best", ""))
     for row in answer["optimum"]:
         unit = row["unit"] if row["unit"] != "request" else ""
         ends = (f"{short(row[name])}{unit}" for name in ("start", "value"))

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import GUESSES
+from clustermodel.report.records import titled
 
 Record = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ def entry(answer: Record) -> Iterator[RenderableType]:
     for name, value in answer["words"].items():
         words.add_row(Text(name, style="cyan"), _phrase(value))
     yield words
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    table = titled()
     table.add_column("field", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("source", overflow="fold")

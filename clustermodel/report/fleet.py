@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import count, figure, percent, short, words
+from clustermodel.report.records import titled
 
 Record = Mapping[str, Any]
 
@@ -127,7 +127,7 @@ def _totals(totals: Record) -> Table:
 
 
 def _plain(*titles: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    table = titled()
     for title in titles:
         table.add_column(title, justify="left", no_wrap=True)
     return table

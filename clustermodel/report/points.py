@@ -1,10 +1,9 @@
 """Answers with several points: systems side by side, and the frontier of each system."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,10 +11,10 @@ from rich.text import Text
 from clustermodel.report.cost import layout
 from clustermodel.report.figures import count, figure, percent, short, usd, words
 from clustermodel.report.headline import Headline, told
+from clustermodel.report.records import Form, chosen
 from clustermodel.units import MILLION
 
 Point = Mapping[str, Any]
-Form = Callable[[Any], str]
 
 _COLUMNS: Mapping[str, tuple[str, Form]] = {
     "system": ("system", str),
@@ -79,7 +78,7 @@ def break_evens(rows: Sequence[Point]) -> Iterator[RenderableType]:
     """From how many tokens a month whole systems cost less than what they are compared with."""
     if rows:
         yield Text("own, rent or call", style="bold")
-        yield _laid_out(rows, _BREAK_EVENS)
+        yield chosen(rows, _BREAK_EVENS)
 
 
 def frontier(answer: Mapping[str, Any]) -> Headline:
@@ -115,20 +114,7 @@ def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
 
 
 def _table(points: Sequence[Point], names: Iterable[str]) -> Table:
-    return _laid_out(points, {name: _COLUMNS[name] for name in names})
-
-
-def _laid_out(points: Sequence[Point], columns: Mapping[str, tuple[str, Form]]) -> Table:
+    """One line a point; what is the same in all of them is left out where a reader expects it to be."""
     alike = {name for name in _WHERE_THEY_DIFFER if len({point.get(name) for point in points}) == 1}
-    shown = {
-        name: form
-        for name, form in columns.items()
-        if name not in alike and any(name in point for point in points)
-    }
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for name, (title, form) in shown.items():
-        justify = "right" if form not in (str, words, layout) else "left"
-        table.add_column(title, justify=justify, no_wrap=name == "system")
-    for point in points:
-        table.add_row(*(form(point[name]) if name in point else "" for name, (_, form) in shown.items()))
-    return table
+    columns = {name: _COLUMNS[name] for name in names if name not in alike}
+    return chosen(points, columns, left=(str, words, layout))

@@ -20,24 +20,27 @@ _MANY_DIGITS = 1e9
 """From where on numbers are written with a letter: 90.0 G."""
 
 
-def empty_table() -> Table:
-    """A table without rows or columns, in the form of all tables."""
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+def titled(left: Sequence[str] = (), right: Sequence[str] = ()) -> Table:
+    """A table without rows, in the form of all tables: words to the left, then numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    for title in left:
+        table.add_column(title, no_wrap=True)
+    for title in right:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
 
 
-def chosen(rows: Sequence[Record], fields: Mapping[str, tuple[str, Form]]) -> Table:
-    """A table of the fields that some row has, each with its title and form; words stand left, numbers right."""
-    flats = [flat(row) for row in rows]
-    shown = {name: form for name, form in fields.items() if any(row.get(name) is not None for row in flats)}
-    table = empty_table()
+def chosen(
+    rows: Sequence[Record], fields: Mapping[str, tuple[str, Form]], left: Sequence[Form] = (str, words)
+) -> Table:
+    """A table of the fields that some row has, each with its title and form; those of `left` stand to the left."""
+    shown = {name: form for name, form in fields.items() if any(name in row for row in rows)}
+    table = titled()
     for i, (title, form) in enumerate(shown.values()):
-        worded = form in (str, words)
-        justify = "left" if worded else "right"
-        table.add_column(title, justify=justify, no_wrap=i == 0 or not worded, overflow="fold")
-    for row in flats:
-        table.add_row(
-            *("" if row.get(name) is None else form(row[name]) for name, (_, form) in shown.items())
-        )
+        justify = "left" if form in left else "right"
+        table.add_column(title, justify=justify, no_wrap=i == 0 or form not in left, overflow="fold")
+    for row in rows:
+        table.add_row(*(form(row[name]) if name in row else "" for name, (_, form) in shown.items()))
     return table
 
 
@@ -48,7 +51,7 @@ def records_table(records: Sequence[Record]) -> Table:
     """
     rows = [flat(record) for record in records]
     names = [name for name in columns(rows) if any(row.get(name) not in (None, "") for row in rows)]
-    table = empty_table()
+    table = titled()
     texts = {name: ["" if row.get(name) is None else cell(name, row[name]) for row in rows] for name in names}
     widths = _widths(names, texts)
     for name in names:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import figure, words
+from clustermodel.report.records import titled
 
 Answer = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ def tails(answer: Answer) -> Iterator[RenderableType]:
     """One row per figure: its mean, percentiles and bad tail."""
     yield Text(answer["question"] or answer["scenario"], style="bold")
     yield Text(f"{answer['scenario']}: {answer['paths']:,} paths ({answer['method']}), seed {answer['seed']}")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    table = titled()
     table.add_column("figure", overflow="fold")
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)

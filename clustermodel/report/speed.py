@@ -1,14 +1,13 @@
 """How fast the program and the machine are: one line a case, and the machine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import count, figure, percent
+from clustermodel.report.records import titled
 
 HUNDRED = 100
 
@@ -17,14 +16,14 @@ def cases(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Configurations per second against this machine's rates and against a kernel of the same operations."""
     yield _machine(answer, answer["dtype"])
     limits = ("of the\nlimit", "of the same\noperations")
-    table = _table(("case", "model"), ("configurations\na second", "compile\ns", *limits))
+    table = titled(("case", "model"), ("configurations\na second", "compile\ns", *limits))
     for case in answer["cases"]:
         speed, compiled = count(round(case["configurations_per_s"])), figure(case["compile_s"])
         shares = [percent(case["fraction_of_limit"]), percent(case["fraction_of_same_operations"])]
         table.add_row(case["name"], case["model"], speed, compiled, *shares)
     yield table
     for kind, rows in answer["profiles"].items():
-        table = _table((f"{kind}: operation",), ("count", "ns each", "of the time"))
+        table = titled((f"{kind}: operation",), ("count", "ns each", "of the time"))
         for row in rows:
             table.add_row(
                 row["operation"], count(row["count"]), figure(row["ns_each"]), percent(row["share"])
@@ -41,14 +40,14 @@ def limits(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What a machine reaches beside its peaks, the coefficients that follow, and watts."""
     entry = answer["accelerator"] or "not in the catalogue"
     yield _machine(answer, f"{entry}; peaks: {answer['peaks']}")
-    table = _table(("measured", "numbers"), ("size", "rate or\ntime", "unit", "of the\npeak"))
+    table = titled(("measured", "numbers"), ("size", "rate or\ntime", "unit", "of the\npeak"))
     for row in answer["measurements"]:
         share = row["percent_of_peak"]
         value, unit = _readable(row["value"], row["unit"])
         shown = percent(None if share is None else share / HUNDRED)
         table.add_row(row["name"].replace("_", " "), row["kind"], count(row["size"]), value, unit, shown)
     yield table
-    table = _table(("coefficient",), ("here", "shipped", "unit"))
+    table = titled(("coefficient",), ("here", "shipped", "unit"))
     for row in answer["coefficients"]:
         here, shipped = (_readable(row[name], row["unit"]) for name in ("here", "shipped"))
         table.add_row(row["coefficient"].replace("_", " "), here[0], shipped[0], here[1])
@@ -78,7 +77,7 @@ def serving(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
         "calibrated\nms",
         "J a\ntoken",
     )
-    table = _table(("phase",), titles)
+    table = titled(("phase",), titles)
     for row in answer["points"]:
         fields = ("measured_ms", "tokens_per_s", "before_ms", "after_ms", "joules_per_token")
         taken, rate, before, after, energy = (figure(row.get(name)) for name in fields)
@@ -100,15 +99,6 @@ def serving(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _machine(answer: Mapping[str, Any], what: str) -> Text:
     words = (answer["device"], f"{answer['cores']} cores", f"jax {answer['jax']}", what)
     return Text(", ".join(map(str, words)), style="bold")
-
-
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for title in words:
-        table.add_column(title, no_wrap=True)
-    for title in numbers:
-        table.add_column(title, justify="right")
-    return table
 
 
 def _readable(value: float, unit: str) -> tuple[str, str]:

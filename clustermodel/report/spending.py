@@ -3,18 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 
 from clustermodel.report.figures import figure
+from clustermodel.report.records import titled
 
 _BILLION = 1e9
 
 
 def spent(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """One line a row of the table, in billions of dollars."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
+    table = titled()
     table.add_column("company", overflow="fold")
     table.add_column("period", no_wrap=True)
     for name in ("billion\nUSD", "at the\nleast", "at the\nmost"):

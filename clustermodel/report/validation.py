@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from clustermodel.report.figures import count, figure, label, words
 from clustermodel.report.headline import Headline, told
-from clustermodel.report.records import chosen
+from clustermodel.report.records import chosen, titled
 
 SHORT = ("all", "mode", "seen")
 """Groupings on the screen; JSON and CSV have every other one too."""
@@ -32,11 +30,7 @@ def validation(answer: Mapping[str, Any]) -> Headline:
 def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Absolute errors (median and 90th percentile) and bias by metric; then what could not be predicted."""
     yield from told(validation(answer))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for title in ("metric", "group"):
-        table.add_column(title, no_wrap=True)
-    for title in ("n", "median", "p90", "bias"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = titled(("metric", "group"), ("n", "median", "p90", "bias"))
     for group in answer["groups"]:
         if group["by"] in SHORT:
             errors = (figure(group[name]) for name in ("median_abs_pct", "p90_abs_pct", "bias_pct"))
@@ -67,11 +61,7 @@ def unseen(found: Mapping[str, Any]) -> Iterator[RenderableType]:
         for row in found["coverage"]
         if row["source"] == "all"
     }
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for title in ("left out", "mode", "metric"):
-        table.add_column(title, no_wrap=True)
-    for title in ("n", "median", "p90", "held"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = titled(("left out", "mode", "metric"), ("n", "median", "p90", "held"))
     for row in found["errors"]:
         if row["source"] == "all":
             inside = held.get((row["left_out"], row["mode"], row["metric"]))
@@ -87,11 +77,7 @@ def beside_peer(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Our errors and a peer's on the rows that it answers: those that the fit has seen, and those left out of it."""
     if not answer["peer"]:
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    for title in ("rows", "metric"):
-        table.add_column(title, no_wrap=True)
-    for title in ("n", "ours", answer["peer"]):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = titled(("rows", "metric"), ("n", "ours", answer["peer"]))
     seen = [("seen by the fit", row) for row in answer["groups"] if row["by"] == "all"]
     left_out = [
         (f"{row['left_out']} left out", row)
@@ -126,10 +112,7 @@ def calibration(answer: Mapping[str, Any]) -> Headline:
 def learnt(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Errors before, after and on points left out; the coefficients that moved; rows that taught nothing."""
     yield from told(calibration(answer))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="cyan")
-    table.add_column("metric", no_wrap=True)
-    for title in ("n", "before", "after", "left out"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = titled(("metric",), ("n", "before", "after", "left out"))
     for row in answer["errors"]:
         each = (
             f"{figure(row[f'{when}_median_abs_pct'])} / {figure(row[f'{when}_p90_abs_pct'])}"
