@@ -37,7 +37,7 @@ def test_whole_program_reaches_the_known_optimum(key):
 
 
 @pytest.mark.parametrize("key", STOCHASTIC, ids=str)
-@pytest.mark.parametrize("oracle", ["highs", "interior-point"])
+@pytest.mark.parametrize("oracle", ["highs", pytest.param("interior-point", marks=pytest.mark.slow)])
 def test_decomposition_brackets_the_known_optimum(key, oracle):
     plan = instance(*key[:4], omega=key[4]).solve(method="benders", oracle=oracle, gap=1e-4)
     assert plan.lower_bound <= OPTIMA[key] * (1 + 1e-7)

@@ -165,7 +165,7 @@ def test_a_default_in_two_years_costs_the_vacancy_and_the_cheaper_market(tmp_pat
     assert found["default_loss_usd"] == pytest.approx(10 * G * (0.6 - 0.5 * 0.8 * 0.7), rel=EXACT)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 1.0])
+@pytest.mark.parametrize("correlation", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_losses_of_four_tenants_are_those_of_independent_ones_or_of_one(tmp_path, correlation):
     names = {f"tenant-{i}": CONTRACT | {"hazard": "10 %/year"} for i in range(4)}
     sections = {"credit": {"correlation": correlation, "fill": 0}}

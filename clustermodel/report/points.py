@@ -115,6 +115,7 @@ def _unanswered(points: Sequence[Point]) -> Iterator[Text]:
 
 def _table(points: Sequence[Point], names: Iterable[str]) -> Table:
     """One line a point; what is the same in all of them is left out where a reader expects it to be."""
-    alike = {name for name in _WHERE_THEY_DIFFER if len({point.get(name) for point in points}) == 1}
+    values = {name: {point[name] for point in points if name in point} for name in _WHERE_THEY_DIFFER}
+    alike = {name for name, found in values.items() if len(found) == 1}
     columns = {name: _COLUMNS[name] for name in names if name not in alike}
     return chosen(points, columns, left=(str, words, layout))
