@@ -109,3 +109,31 @@ def test_a_calibration_says_what_it_learnt(tmp_path):
     assert "median error of the time per output token of points left out, by the others" in shown
     assert "launch scale" in shown
     assert "expert read" not in shown  # a dense model has no experts to learn about
+
+
+def test_a_table_of_which_no_row_can_be_predicted_says_what_its_rows_lack(tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text(
+        "system,model,engine,isl,osl,concurrency,tp,tpot_ms\nhgx-h200,llama-3.1-8b,vllm,1024,1024,,1,14\n"
+    )
+    done = CliRunner().invoke(app, ("validate", "--data", str(table), "--quiet"))
+    assert done.exit_code == 0, done.exception
+    assert "no row could be predicted" in done.stdout
+    assert "skipped 1: batch or concurrency not stated" in done.stdout
+
+
+def test_a_design_that_a_limit_makes_dearer_says_so():
+    words = (
+        "design",
+        "optimize",
+        *OWN,
+        "--model",
+        "llama-3.1-8b",
+        "--vary",
+        "concurrency",
+        "--max-tpot-ms",
+        "20",
+    )
+    answer = json.loads(CliRunner().invoke(app, [*words, "--format", "json"]).stdout)
+    dearer = answer | {"usd_per_mtok_start": answer["usd_per_mtok_total"] / 1.25}
+    assert "so 25.0 % more, for a limit" in headline(dearer).sentence

@@ -107,7 +107,7 @@ def _log_effects(numbers: Sequence[Uncertain[Any]], ends: Floats) -> Floats:
     effects = np.zeros((DRAWS, len(numbers)))
     for i, each in enumerate(numbers):
         edges = [jnp.asarray(x) for x in (each.low, each.value, each.high)]
-        drawn = np.asarray(_triangular(jnp.asarray(uniforms[:, i]), *edges), float)
+        drawn = np.asarray(_triangular(jnp.asarray(uniforms[:, i]), *edges))
         effects[:, i] = np.interp(drawn, *_knots(each, ends[i]))
     return effects
 

@@ -39,7 +39,7 @@ def _under_arrivals(setups: Sequence[Setup], choice: Choice, carried: Carried) -
         fleet_price(each, [choice.shape], rates[[i]], jax.tree.map(lambda leaf, i=i: leaf[[i]], mean.hour))[0]
         for i, each in enumerate(setups)
     ]
-    return full, np.asarray(prices, float)
+    return full, np.asarray(prices)
 
 
 def _rows(setups: Sequence[Setup], choice: Choice, concurrency: float) -> Rows:

@@ -46,6 +46,6 @@ def fleet_price(
     `replica_rate` is the most that a replica carries (requests/s). Each accelerator's hour already contains the
     utilisation that the question states.
     """
-    parts = sum(np.asarray(getattr(hour, f.name), float) for f in dataclasses.fields(hour))
+    parts = sum(np.asarray(getattr(hour, f.name)) for f in dataclasses.fields(hour))
     paid = systems(setup, shapes, replica_rate) * float(setup.system.spec.count)
     return paid * parts / (float(setup.question.rate or np.nan) * (setup.isl + setup.osl))

@@ -72,7 +72,7 @@ def _refuse_a_price_below_its_memory(setup: Setup) -> None:
     if inside > price:
         raise ConfigError(
             f"system.price {price:g} USD is less than the {inside:g} USD of memory inside {setup.system.name}; raise "
-            "it, or set what its memory costs (system.memory[0].price)"
+            "it, or set what its memory costs (system.memory[0].price, accelerator.memory[0].price)"
         )
 
 

@@ -183,7 +183,8 @@ def optimum(answer: Answer) -> Headline:
     return Headline(
         f"The design around {asked['system']} that serves {asked['model']} ({asked['workload']}) most cheaply",
         f"{usd(answer['usd_per_mtok_total'])} per million tokens",
-        f"{usd(answer['usd_per_mtok_start'])} as it is, so {figure(100 * saved)} % less; the system may then cost "
+        f"{usd(answer['usd_per_mtok_start'])} as it is, so {figure(100 * abs(saved))} % "
+        f"{'less' if saved >= 0 else 'more, for a limit'}; the system may then cost "
         f"{usd(answer['price_usd'])}.",
         (
             (

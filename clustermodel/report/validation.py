@@ -16,11 +16,14 @@ _WITH_ERRORS = (("median_abs_pct", "median_se"), ("p90_abs_pct", "p90_se"))
 
 
 def validation(answer: Mapping[str, Any]) -> Headline:
-    """The error of the first metric over all rows."""
+    """The error of the time per output token over all rows, or of another metric where none has one."""
+    title = "Predictions against measurements"
     overall = [group for group in answer["groups"] if group["by"] == "all"]
+    if not overall:
+        return Headline(title, "no row could be predicted", "What rows lack stands with the number of them.")
     best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
     return Headline(
-        "Predictions against measurements",
+        title,
         f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
         f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
         f"the bias is {figure(best['bias_pct'])} %.",
@@ -99,14 +102,16 @@ def _pair(row: Mapping[str, Any], who: str) -> str:
 def calibration(answer: Mapping[str, Any]) -> Headline:
     """How far a user's own measurements were missed, and by how much they are missed now."""
     first = answer["errors"][0]
-    learnt, unseen = ((name, first[f"{name}_median_abs_pct"]) for name in ("after", "left_out"))
-    when, error = learnt if unseen[1] is None else unseen
-    others = "once it is learnt" if when == "after" else "of points left out, by the others"
+    when = "after" if first["left_out_median_abs_pct"] is None else "left_out"
+    error, others = first[f"{when}_median_abs_pct"], _LEARNT_FROM[when]
     return Headline(
         "Your measurements against the model",
         f"{figure(error)} % median error of the {label(first['metric'])} {others}",
-        f"{figure(first['before_median_abs_pct'])} % with what ships; {count(first['n'])} measurements.",
+        f"{figure(first['before_median_abs_pct'])} % with what ships, on {count(first['n'])} measured.",
     )
+
+
+_LEARNT_FROM = {"after": "once it is learnt", "left_out": "of points left out, by the others"}
 
 
 def learnt(answer: Mapping[str, Any]) -> Iterator[RenderableType]:

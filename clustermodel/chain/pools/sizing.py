@@ -30,13 +30,13 @@ def systems(
     if not setup.apart:
         together = carried["prefill"] + carried["decode"]
         paid = {"prefill": np.zeros_like(together), "decode": together}
-    return {name: np.asarray(np.ceil(needed * paid[name] / count[name] - _ROUNDING), float) for name in NAMES}
+    return {name: np.asarray(np.ceil(needed * paid[name] / count[name] - _ROUNDING)) for name in NAMES}
 
 
 def deployments(setup: PoolsSetup, capacity: NDArray[np.float64]) -> NDArray[np.float64]:
     """Deployments that carry the question's rate, out of order ones included."""
     peak, working = _at_peak(setup)
-    return np.asarray(np.ceil(peak / (working * capacity) - _ROUNDING), float)
+    return np.asarray(np.ceil(peak / (working * capacity) - _ROUNDING))
 
 
 def _at_peak(setup: PoolsSetup) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def _at_peak(setup: PoolsSetup) -> tuple[float, float]:
 def deployment_arrivals(setup: PoolsSetup, capacity: NDArray[np.float64]) -> NDArray[np.float64]:
     """Requests/s that reach each working deployment at the peaks; at most what it can carry."""
     peak, working = _at_peak(setup)
-    return np.asarray(peak / (working * deployments(setup, capacity)), float)
+    return np.asarray(peak / (working * deployments(setup, capacity)))
 
 
 def accelerators(evaluations: PoolsEvaluation) -> Mapping[str, NDArray[np.float64]]:
@@ -64,7 +64,7 @@ def fleet_price(
     carried = accelerators(evaluations)
     needed = systems(setup, carried, capacity)
     bought = sum(needed[name] * float(getattr(setup, name).system.spec.count) for name in NAMES)
-    bill = np.asarray(evaluations.unit.blended, float) * np.asarray(
+    bill = np.asarray(evaluations.unit.blended) * np.asarray(
         evaluations.point.request_rate
     )  # over tokens of one
     return np.asarray(bill * bought / sum(carried.values()) / float(setup.question.rate or np.nan))
