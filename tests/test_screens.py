@@ -117,9 +117,8 @@ def test_a_table_of_which_no_row_can_be_predicted_says_what_its_rows_lack(tmp_pa
         "system,model,engine,isl,osl,concurrency,tp,tpot_ms\nhgx-h200,llama-3.1-8b,vllm,1024,1024,,1,14\n"
     )
     done = CliRunner().invoke(app, ("validate", "--data", str(table), "--quiet"))
-    assert done.exit_code == 0, done.exception
-    assert "no row could be predicted" in done.stdout
-    assert "skipped 1: batch or concurrency not stated" in done.stdout
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "mine.csv: no row can be predicted: batch or concurrency not stated (1)" in done.stderr
 
 
 def test_a_design_that_a_limit_makes_dearer_says_so():

@@ -20,7 +20,7 @@ from clustermodel.calibration.published import read_published
 from clustermodel.calibration.scores import COLUMNS, beaten_bounds, comparisons, summary
 from clustermodel.calibration.silicon import SIGNATURE as SILICON
 from clustermodel.calibration.silicon import read_silicon
-from clustermodel.catalog import Catalog
+from clustermodel.catalog import Catalog, ConfigError
 
 READERS = {SILICON: read_silicon, PUBLISHED: read_published}
 BOUNDS = "bounds.toml"
@@ -68,11 +68,22 @@ def validation(
     reasons += ["the model fits in no layout of the system"] * int(lost.sum())
     reasons += ["no link between the accelerators is known"] * int((apart & ~lost).sum())
     rows = rows[~lost & ~apart]
+    _refuse_nothing(data, rows, reasons)
     predictions = predict(catalog, rows, effects, calibration)
     lines = comparisons(rows, predictions, seen(catalog, rows))
     unscored = len(rows) - lines["row"].nunique()
     reasons += ["no measured value that the model predicts"] * unscored
+    _refuse_nothing(data, lines, reasons)
     return _validation(catalog, pd.concat([lines, power], ignore_index=True), reasons)
+
+
+def _refuse_nothing(data: Path | None, left: pd.DataFrame, reasons: list[str]) -> None:
+    """A table of which no row is left has no error to show."""
+    if left.empty:
+        why = "; ".join(f"{reason} ({reasons.count(reason)})" for reason in dict.fromkeys(reasons))
+        raise ConfigError(
+            f"{data}: no row can be predicted: {why or 'the table is empty'}; mend these columns"
+        )
 
 
 def _validation(catalog: Catalog, lines: pd.DataFrame, reasons: list[str]) -> Validation:
