@@ -1,6 +1,7 @@
 """Break-even prices, elasticities and gradient design: against published tables, closed forms and differences."""
 
 import dataclasses
+import re
 import sys
 
 import equinox as eqx
@@ -130,7 +131,6 @@ def test_the_best_memory_of_a_server_that_sweeps_it_all_has_a_closed_form():
 def test_gradient_design_finds_the_known_optimum_to_1e_6():
     found = minimise(
         lambda x: (price_of_a_token(x[0]), jnp.zeros(0)),
-        jnp.asarray([32 * TB]),
         jnp.asarray([0.6 * TB]),
         jnp.asarray([128 * TB]),
     )
@@ -142,7 +142,6 @@ def test_gradient_design_finds_the_known_optimum_to_1e_6():
 def test_a_binding_limit_is_kept_and_priced():
     found = minimise(
         lambda x: (price_of_a_token(x[0]), x / (2 * TB) - 1),  # no more than 2 TB, fewer than would be best
-        jnp.asarray([1.5 * TB]),
         jnp.asarray([0.6 * TB]),
         jnp.asarray([128 * TB]),
     )
@@ -307,9 +306,38 @@ def test_what_an_optimum_cannot_be_of_is_refused(asked, said):
         optimize(CATALOG, Question("hgx-h200", **LLAMA, **asked), Plan(("memory", "concurrency")))
 
 
-def test_a_limit_on_power_that_no_design_keeps_is_no_answer():
-    with pytest.raises(InfeasibleError, match="--max-kw"):
-        optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency"), max_kw=0.5))
+def within(max_kw):
+    return optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency"), max_kw=max_kw))
+
+
+def test_a_limit_on_power_that_no_design_keeps_names_the_nearest_that_one_does():
+    with pytest.raises(InfeasibleError, match=r"--max-kw 0\.5: the nearest feasible value is 5\.4\d+;"):
+        within(0.5)
+
+
+@pytest.mark.slow
+def test_the_value_that_is_called_feasible_can_be_asked_for():
+    with pytest.raises(InfeasibleError) as refusal:
+        within(0.5)
+    nearest = float(re.search(r"value is ([\d.]+);", str(refusal.value)).group(1))
+    assert within(nearest)["active"][0]["limit"] == "max_kw"
+    with pytest.raises(InfeasibleError):
+        within(0.998 * nearest)
+
+
+@pytest.mark.slow
+def test_a_limit_between_idle_and_busy_is_kept_at_a_price_between_theirs():
+    idle, tight, loose = (within(kw)["usd_per_mtok_total"] for kw in (5.6, 7.0, 9.0))
+    assert idle > 2 * tight > 4 * loose
+
+
+def test_the_lowest_of_two_valleys_is_found_under_a_limit_that_neither_start_nor_slope_shows():
+    """A limit kept by x < 0.1 or y < 0.1 only; the deeper valley is the one away from the middle of the box."""
+    value = lambda x: (x[0] * x[1]) ** -1.0 * jnp.where(x[0] < 0.1, 0.5, 1.0)
+    excess = lambda x: jnp.minimum(jnp.log(x[0] / 0.1) + 1e-3 * x[1], jnp.log(x[1] / 0.1))[None]
+    found = minimise(lambda x: (value(x), excess(x)), jnp.full(2, 1e-2), jnp.full(2, 10.0))
+    assert found.kept
+    assert found.x == pytest.approx([0.1 * np.exp(-0.01), 10.0], rel=1e-3)
 
 
 def test_an_optimum_of_nothing_is_refused():
@@ -328,9 +356,9 @@ def test_a_price_that_moves_no_cost_has_no_break_even():
 
 
 def test_an_optimum_that_is_not_a_number_is_no_answer(monkeypatch):
-    nowhere = lambda outcome, start, *box: Optimum(start, np.nan, np.zeros(1), np.nan, (False, False))
+    nowhere = lambda _, lower, upper: Optimum(lower, np.nan, np.zeros(1), np.full(1, np.nan), (False, False))
     monkeypatch.setattr(module, "minimise", nowhere)
-    with pytest.raises(InfeasibleError):
+    with pytest.raises(InfeasibleError, match="has a finite price"):
         optimize(CATALOG, Question("hgx-h200", **LLAMA), Plan(("memory", "concurrency")))
 
 

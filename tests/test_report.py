@@ -299,7 +299,7 @@ def test_a_wrong_table_of_capital_spending_is_refused_line_by_line(tmp_path):
 
 def test_validation_counts_what_is_within_the_band():
     chart = by_key(VALIDATED)["scatter-tpot-ms"]
-    assert chart.says == "50 % of 2 rows are within 20 %."
+    assert chart.says == "50 % of the rows (2) are within 20 %."
     assert {curve.name for curve in chart.curves[1:]} == {"aggregated", "offline"}
     assert by_key(VALIDATED)["errors-tpot-ms"].totals == (20.0,)
 
@@ -492,7 +492,7 @@ def test_rows_of_validate_become_charts(tmp_path):
     )
     done = CliRunner().invoke(app, ["report", str(rows), "--format", "md"])
     assert done.exit_code == 0
-    assert "100 % of 1 rows are within 20 %" in done.output  # the row that has a prediction
+    assert "100 % of the rows (1) are within 20 %" in done.output  # the row that has a prediction
 
 
 def test_a_table_of_capital_spending_becomes_a_chart(tmp_path):

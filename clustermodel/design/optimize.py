@@ -20,7 +20,7 @@ from clustermodel.chain.evaluate import Evaluation, carried_accelerators
 from clustermodel.chain.question import Question, option
 from clustermodel.chain.setup import MILLISECONDS, Setup, set_up
 from clustermodel.design.asked import mistakes
-from clustermodel.design.descent import Optimum, Vector, minimise
+from clustermodel.design.descent import KEPT, Optimum, Vector, minimise
 from clustermodel.design.sensitivity import Knobs, chain_of, inputs_of, knobs
 from clustermodel.design.tiers import main_tier
 from clustermodel.physics.deployment import Layout
@@ -60,7 +60,7 @@ class Plan:
 
 
 def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]:
-    """The values of `plan.vary` that minimise USD per million tokens, starting from the catalogue's system.
+    """The values of `plan.vary` that minimise USD per million tokens, around the catalogue's system.
 
     The layout is that of the cheapest point of the system as it is. Objectives of the question and `max_kw`
     are limits; no more requests are in flight than memory and engine let run. With `most_hits` the prefix
@@ -77,15 +77,29 @@ def optimize(catalog: Catalog, question: Question, plan: Plan) -> dict[str, Any]
     setup = set_up(catalog, question)
     choice = choose(setup)
     problem = Problem(setup, choice, plan)
-    start = problem.start
-    lower, upper = problem.box
-    found = minimise(problem.outcome, start, lower, upper)
-    if not (found.violation <= 1e-3 and math.isfinite(found.value)):  # nor where a limit is not a number
-        raise InfeasibleError(
-            f"no {', '.join(plan.vary)} within a factor {_REACH:g} of {setup.system.name} meets the limits; "
-            "loosen --max-tpot-ms, --max-ttft-ms or --max-kw, or let more quantities vary"
-        )
+    found = minimise(problem.outcome, *problem.box)
+    if not found.kept:
+        raise InfeasibleError(_out_of_reach(problem, found))
     return _report(problem, found)
+
+
+def _out_of_reach(problem: "Problem", found: Optimum) -> str:
+    """Which limits no design keeps, and the values that the nearest design reaches."""
+    where = f"no {', '.join(problem.plan.vary)} within a factor {_REACH:g} of {problem.setup.system.name}"
+    if not np.all(np.isfinite([found.value, *found.excess])):
+        return f"{where} has a finite price; check the numbers given with --set"
+    missed = [
+        f"{option(name)} {asked:g}: the nearest feasible value is {up(asked * (1 + excess)):g}"
+        for (name, asked), excess in zip(problem.asked.items(), found.excess, strict=True)
+        if excess > KEPT
+    ]
+    return f"{where} keeps {', and '.join(missed)}; let more quantities vary with --vary"
+
+
+def up(value: float) -> float:
+    """The next number of four significant digits, so that what is said can be asked for."""
+    digit = 10.0 ** (math.floor(math.log10(value)) - 3)
+    return math.ceil(value / digit * (1 - 1e-9)) * digit
 
 
 def _check(question: Question, plan: Plan) -> None:
@@ -216,26 +230,22 @@ class Problem:
         return (before + prefix_hit_rate(reuse, jnp.maximum(room, 1.0) * n, inflow)) / 2
 
     @property
-    def most(self) -> dict[str, float]:
-        """The limits that were asked for, by option (SI)."""
+    def asked(self) -> dict[str, float]:
+        """The limits that were asked for, by option, in its unit."""
         q = self.setup.question
-        asked = {
-            "max_tpot_ms": (q.max_tpot_ms, 1 / MILLISECONDS),
-            "max_ttft_ms": (q.max_ttft_ms, 1 / MILLISECONDS),
-            "max_kw": (self.plan.max_kw, 1e3),
-        }
-        return {name: most * unit for name, (most, unit) in asked.items() if most is not None}
+        asked = {"max_tpot_ms": q.max_tpot_ms, "max_ttft_ms": q.max_ttft_ms, "max_kw": self.plan.max_kw}
+        return {name: most for name, most in asked.items() if most is not None}
 
     def outcome(self, x: Vector) -> tuple[Scalar, Float[Array, " limit"]]:
         """USD per token of any class, and the relative excess over each limit."""
         evaluation, _ = self.evaluation(x)
         point = evaluation.point
         reached = {
-            "max_tpot_ms": point.tpot,
-            "max_ttft_ms": point.ttft,
-            "max_kw": evaluation.inlet.total * self.count,
+            "max_tpot_ms": point.tpot * MILLISECONDS,
+            "max_ttft_ms": point.ttft * MILLISECONDS,
+            "max_kw": evaluation.inlet.total * self.count / 1e3,
         }
-        excess = [reached[name] / most - 1 for name, most in self.most.items()]
+        excess = [reached[name] / most - 1 for name, most in self.asked.items()]
         return evaluation.unit.blended, jnp.stack(excess) if excess else jnp.zeros(0)
 
 
@@ -288,7 +298,7 @@ def _report(problem: Problem, found: Optimum) -> dict[str, Any]:
         ],
         "active": [
             {"limit": name, "elasticity_of_price": -float(m)}
-            for name, m in zip(problem.most, found.multipliers, strict=True)
+            for name, m in zip(problem.asked, found.multipliers, strict=True)
             if float(m) > 1e-4
         ],
     }

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from clustermodel.report.figures import count, figure, percent, usd, words
+from clustermodel.report.figures import count, figure, percent, several, usd, words
 from clustermodel.report.headline import facts
 from clustermodel.units import MILLION
 
@@ -68,16 +68,14 @@ def _title(answer: Answer) -> str:
 
 def _setting(answer: Answer) -> str:
     n, paid = answer["n_accelerators"], answer["accelerators_paid_for"]
-    replica = (
-        f"{count(n)} accelerator{'s' if n > 1 else ''} {'in two pools' if 'pools' in answer else 'a replica'}"
-    )
+    replica = f"{several(count(n), 'accelerator')} {'in two pools' if 'pools' in answer else 'a replica'}"
     stranded = f" (pays for {count(paid)})" if paid > n else ""
     return (
         f"{answer['precision']} weights, {answer['compute_precision']} arithmetic, "
         f"{answer['kv_precision']} cache; {count(answer['isl'])} tokens in, {count(answer['osl'])} out, "
         f"{percent(answer['prefix_hit_rate'])} of the input cached\n"
         f"{replica}{stranded}, {layout(answer['layout'])}; "
-        f"{load(answer)} requests in flight, {figure(answer['batch'])} running"
+        f"{several(load(answer), 'request')} in flight, {figure(answer['batch'])} running"
     )
 
 
@@ -98,7 +96,8 @@ def _price(answer: Answer) -> Text:
 
 def fleet(answer: Answer) -> str:
     """How many systems carry the rate that was asked for."""
-    some = "1 system carries" if answer["n_systems"] == 1 else f"{count(answer['n_systems'])} systems carry"
+    n = answer["n_systems"]
+    some = f"{several(count(n), 'system')} {'carries' if n == 1 else 'carry'}"
     full = percent(answer["latency"]["utilisation"])
     return f"{some} the rate, peaks and repairs included; {full} full at the peaks"
 

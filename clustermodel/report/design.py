@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from clustermodel.report.cost import WALLS, layout, load
-from clustermodel.report.figures import UNKNOWN, count, figure, label, percent, short, usd, words
+from clustermodel.report.figures import UNKNOWN, count, figure, label, percent, several, short, usd, words
 from clustermodel.report.headline import Headline, told
 from clustermodel.report.records import chosen, titled
 
@@ -45,9 +45,9 @@ _MANY = 2.0
 def _point(point: Answer) -> str:
     n = {key: figure(value) for key, value in point.items() if not isinstance(value, Mapping | list)}
     return (
-        f"{point['precision']}, {layout(point['layout'])}, {load(point)} requests in flight: {n['tpot_ms']} ms a "
-        f"token, {n['output_tok_s_per_accelerator']} output tok/s and {n['facility_w_per_accelerator']} W per "
-        f"accelerator; {WALLS[point['binding_limit']]}"
+        f"{point['precision']}, {layout(point['layout'])}, {several(load(point), 'request')} in flight: "
+        f"{n['tpot_ms']} ms a token, {n['output_tok_s_per_accelerator']} output tok/s and "
+        f"{n['facility_w_per_accelerator']} W per accelerator; {WALLS[point['binding_limit']]}"
     )
 
 
@@ -126,7 +126,10 @@ def memory(answer: Answer) -> Headline:
         f"price of memory a million tokens cost {usd(dearer['usd_per_mtok_total'])} instead of "
         f"{usd(now['usd_per_mtok_total'])}, {figure(100 * rise)} % more.",
         (
-            ("point", f"{layout(answer['layout'])}, {count(answer['concurrency'])} requests in flight"),
+            (
+                "point",
+                f"{layout(answer['layout'])}, {several(count(answer['concurrency']), 'request')} in flight",
+            ),
             (
                 "cached token",
                 f"{figure(answer['cache_kb_per_token'])} kB; to prefill it again takes "
@@ -227,7 +230,12 @@ def sensitivity(answer: Answer) -> Headline:
         f"What the {label(asked['output'])} of {asked['model']} on {asked['system']} hangs on",
         f"{words(first['field'])} ({first['entry']})",
         f"Its range moves the answer to between {low} and {high} times what it is.",
-        (("point", f"{layout(answer['layout'])}, {count(answer['concurrency'])} requests in flight"),),
+        (
+            (
+                "point",
+                f"{layout(answer['layout'])}, {several(count(answer['concurrency']), 'request')} in flight",
+            ),
+        ),
     )
 
 

@@ -41,6 +41,11 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if whole else figure(value)
 
 
+def several(number: str, noun: str) -> str:
+    """A shown number of things: `"1" -> "1 request"`, `"96" -> "96 requests"`."""
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
+
+
 def tick(value: float) -> str:
     """A mark of an axis: `20000 -> "20,000"`, `0.05 -> "0.05"`, `1600000 -> "1.6 M"`."""
     for scale, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M")):

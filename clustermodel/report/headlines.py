@@ -5,7 +5,7 @@ from typing import Any
 
 from clustermodel.report import design, points, power, validation
 from clustermodel.report.cost import WALLS, fleet, layout, load
-from clustermodel.report.figures import count, figure, short, usd, words
+from clustermodel.report.figures import count, figure, several, short, usd, words
 from clustermodel.report.headline import Headline
 
 Answer = Mapping[str, Any]
@@ -37,7 +37,7 @@ def _cost(answer: Answer) -> Headline:
             ("first token", f"{figure(answer['ttft_ms'])} ms"),
             ("throughput", f"{figure(answer['output_tok_s_per_accelerator'])} output tok/s an accelerator"),
             ("power", f"{board} W board, {meter} W at the meter"),
-            ("layout", f"{layout(answer['layout'])}, {load(answer)} requests in flight"),
+            ("layout", f"{layout(answer['layout'])}, {several(load(answer), 'request')} in flight"),
             *([("systems", fleet(answer))] if answer["n_systems"] else []),
             ("requests", f"{count(answer['isl'])} tokens in, {count(answer['osl'])} out"),
             ("formats", f"{answer['precision']} weights, {answer['kv_precision']} cache"),

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from clustermodel.report.cost import breakdowns, layout, pool_facts
-from clustermodel.report.figures import count, figure, percent, usd
+from clustermodel.report.figures import count, figure, percent, several, usd
 from clustermodel.report.headline import Headline, told
 from clustermodel.report.records import chosen
 from clustermodel.units import MILLION
@@ -52,7 +52,8 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
     n = {key: figure(value) for key, value in answer.items() if not isinstance(value, Mapping | list)}
     yield (
         "deployment",
-        f"{answer['precision']}, {layout(answer['layout'])}; {count(answer['concurrency'])} requests in flight, "
+        f"{answer['precision']}, {layout(answer['layout'])}; "
+        f"{several(count(answer['concurrency']), 'request')} in flight, "
         f"{n['tpot_ms']} ms a token, {n['output_tok_s_per_accelerator']} output tok/s per accelerator",
     )
     yield (

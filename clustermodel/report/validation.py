@@ -22,7 +22,7 @@ def validation(answer: Mapping[str, Any]) -> Headline:
     return Headline(
         "Predictions against measurements",
         f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
-        f"Nine tenths of {best['n']:,} rows are within {figure(best['p90_abs_pct'])} %; "
+        f"Nine tenths of the rows ({best['n']:,}) are within {figure(best['p90_abs_pct'])} %; "
         f"the bias is {figure(best['bias_pct'])} %.",
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clustermodel.report.charts.data import Axis, Bars, Chart, Curve, Curves, Field, Part, numbers
-from clustermodel.report.figures import figure, percent, usd, usd_unit, words
+from clustermodel.report.figures import count, figure, percent, several, usd, usd_unit, words
 
 Record = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def orders(rows: Sequence[Record]) -> Bars:
     return Bars(
         "orders",
         "What is ordered",
-        f"The plan orders {figure(total)} systems, most of them {_top(parts)}.",
+        f"The plan orders {several(count(total), 'system')}, most of them {_top(parts)}.",
         periods,
         Axis("orders", "systems"),
         parts,

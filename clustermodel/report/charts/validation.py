@@ -63,7 +63,7 @@ def against(metric: str, rows: Sequence[Record]) -> Curves:
     return Curves(
         f"scatter-{metric.replace('_', '-')}",
         f"Predicted and measured {label(metric)}",
-        f"{percent(inside)} of {len(rows):,} rows are within {percent(_BAND)}.",
+        f"{percent(inside)} of the rows ({len(rows):,}) are within {percent(_BAND)}.",
         Axis(f"measured {label(metric)}", unit, log=True),
         Axis(f"predicted {label(metric)}", unit, log=True),
         tuple(curves),
