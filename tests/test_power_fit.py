@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -229,6 +230,15 @@ def test_a_row_needs_only_system_model_lengths_batch_throughput_and_power():
     rows = own_rows(raw, names(CATALOG))
     assert rows.loc[0, "output_tok_s_per_accelerator"] == 4000.0
     assert rows.loc[0, "dp"] == 1.0
+    for name, cell, said in (
+        ("power_w", "abc", "column power_w, line 2: expected a number, got 'abc'"),
+        ("output_tok_s", -1, "column output_tok_s, line 2: -1 is negative"),
+        ("POWER_W ", 600, "column power_w: written twice; leave one"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            own_rows(raw.assign(**{name: [cell]}), names(CATALOG))
+    with pytest.raises(ConfigError, match="column batch: missing"):
+        own_rows(raw.drop(columns="batch"), names(CATALOG))
 
 
 def test_a_table_that_cannot_be_read_is_one_sentence(tmp_path):

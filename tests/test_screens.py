@@ -136,3 +136,18 @@ def test_a_design_that_a_limit_makes_dearer_says_so():
     answer = json.loads(CliRunner().invoke(app, [*words, "--format", "json"]).stdout)
     dearer = answer | {"usd_per_mtok_start": answer["usd_per_mtok_total"] / 1.25}
     assert "so 25.0 % more, for a limit" in headline(dearer).sentence
+
+
+POWER = "system,model,n_accelerators,tp,isl,osl,batch,output_tok_s,power_w,flag\n"
+
+
+def test_a_table_of_power_is_judged_or_refused(tmp_path):
+    data = tmp_path / "mine.csv"
+    data.write_text(f"{POWER}hgx-h100,llama-3.1-8b,1,1,1000,500,64,4000,600,short-run\n")
+    done = CliRunner().invoke(app, ["validate", "--data", str(data)])
+    assert "Nine tenths of the rows (1, all of them flagged as unfit to judge by) are" in done.stdout
+    assert "flagged 1" in done.stdout
+    data.write_text(f"{POWER}hgx-h100,llama-3.1-8b,1,1,1000,500,64,4000,,\n")
+    done = CliRunner().invoke(app, ["validate", "--data", str(data)])
+    assert done.exit_code == 2
+    assert "mine.csv: no row can be predicted: power not stated (1)" in done.stderr

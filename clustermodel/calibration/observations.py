@@ -1,7 +1,7 @@
 """One form for all measured serving rows: what was run, on what, and what was seen."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +116,7 @@ def read_observations(catalog: Catalog, data: Path | None, readers: Mapping[str,
     known = names(catalog)
     if data is None:
         return with_flags(own_format(shipped_table(catalog, TABLE), known), flags(catalog))
-    raw = _csv(data)
+    raw = read_table(data)
     reader = next((read for column, read in readers.items() if column in raw.columns), own_format)
     try:
         rows = reader(raw, known)
@@ -136,7 +136,7 @@ def shipped(catalog: Catalog, name: str) -> Path:
 
 def shipped_table(catalog: Catalog, name: str) -> pd.DataFrame:
     """A table of the measurements folder as it stands."""
-    return _csv(shipped(catalog, name))
+    return read_table(shipped(catalog, name))
 
 
 def shipped_rows(catalog: Catalog) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def flags(catalog: Catalog) -> pd.DataFrame:
     return shipped_table(catalog, FLAGS).fillna("")
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """The table; a row's label is its line in the file less 2, so blank lines leave gaps."""
     try:
         raw = pd.read_csv(path, low_memory=False, skip_blank_lines=False)
@@ -182,10 +182,7 @@ def complete(rows: pd.DataFrame) -> pd.DataFrame:
 
 def own_format(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
     """Rows of the package's own format, which is also the simplest for a user's table."""
-    raw = raw.rename(columns=lambda name: name.strip().lower())
-    if problems := list(_problems(raw)):
-        raise ConfigError("\n  ".join(["not a table of measurements", *problems]))
-    rows = complete(raw.reset_index(drop=True))
+    rows = complete(checked(raw, REQUIRED, NUMBERS))
     rows["system"], rows["model"] = known.system(rows["system"]), known.model(rows["model"])
     rows["engine"] = rows["engine"].str.lower()
     rows["scenario"] = rows["scenario"].where(rows["scenario"].ne(""), CLOSED_LOOP)
@@ -197,15 +194,27 @@ def own_format(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
     return rows
 
 
-def _problems(raw: pd.DataFrame) -> Iterator[str]:
-    for name in REQUIRED:
+def checked(raw: pd.DataFrame, required: Iterable[str], numbers: Iterable[str]) -> pd.DataFrame:
+    """The table with plain names of its columns and labels in order, if numbers are numbers and nothing lacks."""
+    raw = raw.rename(columns=lambda name: name.strip().lower())
+    if problems := list(_problems(raw, required, numbers)):
+        raise ConfigError("\n  ".join(["not a table of measurements", *problems]))
+    return raw.reset_index(drop=True)
+
+
+def _problems(raw: pd.DataFrame, required: Iterable[str], numeric: Iterable[str]) -> Iterator[str]:
+    for name in raw.columns[raw.columns.duplicated()]:
+        yield f"column {name}: written twice; leave one"
+    if raw.columns.has_duplicates:
+        return
+    for name in required:
         if name not in raw.columns:
-            yield f"column {name}: missing; the table needs {', '.join(REQUIRED)}"
+            yield f"column {name}: missing; the table needs {', '.join(required)}"
     for name in FORMATS.intersection(raw.columns):
         stated = raw[name].dropna().astype(str).str.strip().str.lower()
         for index in stated.index[~stated.isin(["", *BYTES])][:1]:
             yield f"column {name}, line {index + 2}: {stated[index]!r} is none of {', '.join(BYTES)}"
-    for name in [each for each in NUMBERS if each in raw.columns]:
+    for name in [each for each in numeric if each in raw.columns]:
         column = raw[name]
         numbers = pd.to_numeric(column, errors="coerce")
         for index in numbers.index[numbers.isna() & column.notna()][:1]:

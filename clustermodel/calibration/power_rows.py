@@ -8,11 +8,14 @@ import pandas as pd
 from clustermodel.calibration.observations import (
     CLOSED_LOOP,
     Names,
+    checked,
     complete,
     names,
     read_observations,
-    shipped,
+    read_table,
+    shipped_table,
 )
+from clustermodel.calibration.observations import NUMBERS as SERVING
 from clustermodel.calibration.power import assumed
 from clustermodel.calibration.published import PRECISIONS, read_published
 from clustermodel.calibration.published import SIGNATURE as PUBLISHED
@@ -27,6 +30,9 @@ SIGNATURE = "power_w_per_gpu"
 READERS = {SILICON: read_silicon, PUBLISHED: read_published}
 TEXT = ("family", "task")
 NUMBERS = ("batch", "context", "prefix_hit_rate", "prefill_w", "decode_w")
+REQUIRED = ("system", "model", "n_accelerators", "osl", "batch", "output_tok_s", "power_w")
+"""What a user's own table of power must have: mean running sequences, output tokens/s and watts of a board."""
+
 TASKS = {
     "lm-arena-chat": "chat",
     "llm_text_generation/chat": "chat",
@@ -61,30 +67,29 @@ def power_rows(catalog: Catalog, data: Path | None = None) -> pd.DataFrame:
     serving = serving_rows(catalog, data)
     if data is not None:
         return filled(catalog, serving)
-    own = own_rows(_csv(shipped(catalog, TABLE)), names(catalog))
+    own = own_rows(shipped_table(catalog, TABLE), names(catalog))
     return filled(catalog, pd.concat([own, serving], ignore_index=True))
 
 
 def is_power_table(data: Path) -> bool:
     """Whether a table is in the format of power_measured.csv or in our own format of power rows."""
-    columns = set(_csv(data, rows=0).columns)
+    columns = {name.strip().lower() for name in read_table(data).columns}
     return SIGNATURE in columns or {"batch", "power_w"} <= columns
 
 
 def _read(catalog: Catalog, data: Path) -> pd.DataFrame:
-    raw, known = _csv(data), names(catalog)
-    return study_rows(raw, known) if SIGNATURE in raw.columns else own_rows(raw, known)
-
-
-def _csv(path: Path, rows: int | None = None) -> pd.DataFrame:
+    raw, known = read_table(data), names(catalog)
+    if SIGNATURE in raw.columns:
+        return study_rows(raw, known)
     try:
-        return pd.read_csv(path, low_memory=False, nrows=rows)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
+        return own_rows(raw, known)
+    except ConfigError as error:
+        raise ConfigError(f"{data}: {error}") from None
 
 
 def own_rows(raw: pd.DataFrame, known: Names) -> pd.DataFrame:
-    """Rows of configs/measurements/power.csv."""
+    """Rows of configs/measurements/power.csv, or of a user's own table of its form."""
+    raw = checked(raw, REQUIRED, (*SERVING, *NUMBERS, "output_tok_s"))
     rows = complete(raw)
     rows["system"], rows["model"] = known.system(rows["system"]), known.model(rows["model"])
     rows["scenario"] = rows["scenario"].where(rows["scenario"].ne(""), CLOSED_LOOP)

@@ -60,6 +60,7 @@ def validation(
     check_effects(effects)
     power, reasons = power_comparisons(catalog, data, effects)
     if data is not None and is_power_table(data):
+        _refuse_nothing(data, power, reasons)
         return _validation(catalog, power, reasons)
     rows = read_observations(catalog, data, READERS)
     rows, reasons = answerable(rows)

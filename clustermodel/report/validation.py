@@ -16,13 +16,18 @@ _WITH_ERRORS = (("median_abs_pct", "median_se"), ("p90_abs_pct", "p90_se"))
 
 
 def validation(answer: Mapping[str, Any]) -> Headline:
-    """The error of the time per output token over all rows, or of another metric where none has one."""
+    """The error of the time per output token over all rows, or of another metric where none has one.
+
+    Where every row is flagged, it is the error of those.
+    """
     overall = [group for group in answer["groups"] if group["by"] == "all"]
+    unfit = "" if overall else ", all of them flagged as unfit to judge by"
+    overall = overall or answer["groups"]
     best = next((group for group in overall if group["metric"] == "tpot_ms"), overall[0])
     return Headline(
         "Predictions against measurements",
         f"{figure(best['median_abs_pct'])} % median error of the {label(best['metric'])}",
-        f"Nine tenths of the rows ({best['n']:,}) are within {figure(best['p90_abs_pct'])} %; "
+        f"Nine tenths of the rows ({best['n']:,}{unfit}) are within {figure(best['p90_abs_pct'])} %; "
         f"the bias is {figure(best['bias_pct'])} %.",
     )
 
@@ -31,13 +36,13 @@ def scores(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Absolute errors (median and 90th percentile) and bias by metric; then what could not be predicted."""
     yield from told(validation(answer))
     table = titled(("metric", "group"), ("n", "median", "p90", "bias"))
-    for group in answer["groups"]:
-        if group["by"] in SHORT:
-            errors = (figure(group[name]) for name in ("median_abs_pct", "p90_abs_pct", "bias_pct"))
-            table.add_row(group["metric"], _label(group), count(group["n"]), *errors)
+    groups = [group for group in answer["groups"] if group["by"] in SHORT] or answer["groups"]
+    for group in groups:
+        errors = (figure(group[name]) for name in ("median_abs_pct", "p90_abs_pct", "bias_pct"))
+        table.add_row(group["metric"], _label(group), count(group["n"]), *errors)
     yield table
     yield Text("|error| and bias in %")
-    left_out = sorted({group["by"] for group in answer["groups"]} - set(SHORT))
+    left_out = sorted({group["by"] for group in answer["groups"]} - {group["by"] for group in groups})
     if left_out:
         yield Text(f"also by {', '.join(map(words, left_out))}: --format csv or json")
     for row in answer["skipped"]:
