@@ -73,6 +73,13 @@ def test_a_missing_table_is_named(folder, name):
         FleetProblem.load(folder)
 
 
+def test_a_missing_column_is_named(folder):
+    rows = pd.read_csv(folder / "throughput.csv").drop(columns="workload")
+    rows.to_csv(folder / "throughput.csv", index=False)
+    with pytest.raises(ConfigError, match=r"throughput: column workload \(workload\) is missing"):
+        FleetProblem.load(folder)
+
+
 def test_a_mistake_is_told_once(folder):
     edited(folder, "contracts.csv", "a10g,cloud,reserved", "a10g,cluod,reserved")
     with pytest.raises(ConfigError) as caught:

@@ -20,9 +20,9 @@ MOST_SHOWN = 5
 
 
 def repeated(name: str, frame: pd.DataFrame) -> Iterator[str]:
-    """A sentence for every row whose key an earlier one has."""
+    """A sentence for every row whose key an earlier one has; none where a column of the key is not written."""
     key = list(KEYS.get(name, ()))
-    if not key or frame.empty:
+    if not key or frame.empty or not set(key) <= set(frame.columns):
         return
     frame = frame.fillna({"above": 0.0}) if "above" in key else frame
     again = frame.duplicated(key).to_numpy()
