@@ -242,7 +242,7 @@ BEST = {
 
 @pytest.mark.parametrize(
     "workload",
-    ["chat-1k", *(pytest.param(each, marks=pytest.mark.slow) for each in ("long-context-128k", "agentic"))],
+    [pytest.param(each, marks=pytest.mark.slow) for each in BEST],
 )
 def test_gradient_design_finds_how_much_memory_a_prometheus_server_needs_for_a_workload(workload):
     model, most_hits, (least, most) = BEST[workload]

@@ -69,11 +69,11 @@ def test_32_bits_are_refused(design):
     ("allocation", "kind"),
     [
         ("time_weighted", "cached_input"),
-        ("flops_weighted", "input"),
-        ("output_only", "output"),
         *(
             pytest.param(*each, marks=pytest.mark.slow)
             for each in (
+                ("flops_weighted", "input"),
+                ("output_only", "output"),
                 ("time_weighted", "output"),
                 ("flops_weighted", "output"),
                 ("input_only", "input"),

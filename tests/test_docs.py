@@ -32,7 +32,7 @@ def commands(group, path=("clustermodel",)):
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-LONG = ("bench model", "bench serve", "design optimize", "design sensitivity", "risk")
+LONG = ("bench model", "bench serve", "design map", "design optimize", "design sensitivity", "risk")
 
 
 def _example(words):

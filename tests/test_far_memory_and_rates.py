@@ -8,6 +8,7 @@ FAR = [("gh200-96gb", "mistral-large-4"), ("ktransformers-4090d", "llama-4-scout
 LENGTHS = {"isl": 2000, "osl": 100}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("system", "model"), FAR)
 def test_one_request_in_hours_is_served_as_one_alone(system, model):
     alone = cm.cost_per_token(system, model, concurrency=1, **LENGTHS)

@@ -46,7 +46,13 @@ def test_32_bit_numbers_are_refused_with_the_line_to_add(what, otherwise, asked)
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"rate": 5.0}, {"allocation": "disaggregated"}], ids=["closed", "rate", "pools"]
+    "more",
+    [
+        {},
+        pytest.param({"rate": 5.0}, marks=pytest.mark.slow),
+        pytest.param({"allocation": "disaggregated"}, marks=pytest.mark.slow),
+    ],
+    ids=["closed", "rate", "pools"],
 )
 def test_who_allows_32_bits_gets_the_price_to_their_error(more):
     asked = {"model": "llama-3.1-8b", "max_tpot_ms": 50, **more}

@@ -77,7 +77,7 @@ def test_cheaper_memory_takes_off_no_more_than_its_share_of_a_price_that_somebod
     assert paid > 0
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0])
+@pytest.mark.parametrize("factor", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_a_system_that_costs_less_than_its_memory_matches_at_its_price_to_the_cent(factor):
     catalog = load_catalog(overrides=[f"price.memory_factor={factor}"])
     asked = Question("prometheus-128tb", "qwen3-30b-a3b", rate=0.1, max_tpot_ms=50, pp=4)
@@ -281,6 +281,7 @@ def test_the_vendors_claims_hold_for_stored_bytes_and_for_nothing_that_is_read()
     assert {workload for _, workload in rows} >= {"chat-1k", "long-context-1m", "long-context-1m, 1% touched"}
 
 
+@pytest.mark.slow
 def test_with_our_own_rack_of_72_no_price_matches_dense_reads_and_little_does_sparse_ones():
     # the study's question 3 again, with calibrated efficiencies, arithmetic and links; almost all input is cached
     asked = Question(

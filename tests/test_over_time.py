@@ -29,7 +29,7 @@ def at(rate, asked=ASKED, **changes):
     return cost(CATALOG, dataclasses.replace(asked, rate=rate, **changes))
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("rate", [pytest.param(0.1, marks=pytest.mark.slow), 0.5, 2.0])
 def test_the_share_of_time_without_requests_is_that_of_an_event_simulation(rate):
     seen = simulate(step_table(replica(), LOAD), rate, exponential(ISL), exponential(OSL), requests=1500)
     in_flight = requests_in_flight(worlds.scalar(rate), serve(Arrivals(rate)), worlds.scalar(OSL))

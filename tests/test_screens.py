@@ -31,7 +31,11 @@ PAGE = 90
 _NO_WORDS = re.compile(r"\w_\w|\bNone\b|\bnan\b|[{}]|\b(units|layout|inputs)\.")
 
 
-@pytest.fixture(scope="module", params=QUESTIONS)
+LONG = ("optimize", "sensitivity")
+PARAMS = [pytest.param(each, marks=[pytest.mark.slow] * (each in LONG)) for each in QUESTIONS]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def asked(request):
     """The answer as an object, and the lines of the table."""
     words = QUESTIONS[request.param]
@@ -87,6 +91,7 @@ def test_a_rounded_number_has_three_digits(value, shown):
     assert figure(value) == shown
 
 
+@pytest.mark.slow
 def test_a_frontier_names_what_its_points_differ_in_and_nothing_else():
     words = ("frontier", "--exhaustive", "--systems", "hgx-h200", "--model", "llama-3.1-8b", "--quiet")
     both, one = (
@@ -98,6 +103,7 @@ def test_a_frontier_names_what_its_points_differ_in_and_nothing_else():
     assert ["tokens  " in head for head in heads] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_calibration_says_what_it_learnt(tmp_path):
     table = tmp_path / "mine.csv"
     table.write_text(
@@ -121,6 +127,7 @@ def test_a_table_of_which_no_row_can_be_predicted_says_what_its_rows_lack(tmp_pa
     assert "mine.csv: no row can be predicted: batch or concurrency not stated (1)" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_design_that_a_limit_makes_dearer_says_so():
     words = (
         "design",

@@ -83,7 +83,7 @@ def test_a_sweep_finds_what_the_search_finds():
     assert points.size == len(grid.shapes)
 
 
-@pytest.mark.parametrize(("hosts", "devices"), [(2, 2), (1, 4)])
+@pytest.mark.parametrize(("hosts", "devices"), [pytest.param(2, 2, marks=pytest.mark.slow), (1, 4)])
 def test_several_hosts_and_accelerators_give_the_answer_of_one(best, tmp_path, hosts, devices):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -234,7 +234,7 @@ def test_the_least_latencies_are_those_of_a_loop_over_all_points(points, best, e
         {"max_tpot_ms": 50.0, "max_ttft_ms": 1e-3},
     ],
 )
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_the_nearest_feasible_value_that_is_printed_can_be_asked_for(asked, dtype):
     ask = lambda limits: exhaustive(
         CATALOG, dataclasses.replace(QUESTION, **limits), ["hgx-h200"], LENGTHS, dtype=dtype
