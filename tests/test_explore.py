@@ -246,6 +246,14 @@ def test_bad_parameters_are_refused_everywhere_and_the_next_question_is_answered
     assert fetch(address, "/price")[0] == 200
 
 
+@pytest.mark.parametrize("part", ["/price", "/money", "/curves", "/matching", "/"])
+def test_a_system_without_a_price_is_a_page_that_says_so(address, part):
+    status, _, text = fetch(address, f"{part}?system=jalapeno")
+    assert status == 422
+    assert "jalapeno has no price in the catalogue" in text
+    assert part != "/" or "<option selected>jalapeno" in text
+
+
 def test_only_this_machine_is_served_under_its_own_name(address):
     assert address[0] == "127.0.0.1"
     assert fetch(address, "/price", host="evil.example")[0] == 400

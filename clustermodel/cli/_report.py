@@ -62,7 +62,15 @@ def _section(path: Path) -> "Section":
     answer = _read(path)
     try:
         return section(answer)
-    except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as error:
+    except (
+        LookupError,
+        ArithmeticError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        StopIteration,
+        RecursionError,
+    ) as error:
         raise ConfigError(
             f"{path}: not a whole {answer['kind']} answer ({error}); make it anew with --format json"
         ) from error

@@ -55,12 +55,13 @@ class Pages:
         self._names = {folder: list(catalog.paths(folder)) for folder in ("systems", "models", "workloads")}
 
     def whole(self, request: Request) -> Response:
-        """The page of a state with its answer; of the first state where the address is wrong, and why."""
+        """The page of a state with its answer, or why it has none; of the first state where the address is wrong."""
+        state, shown, problem = read_state(self._catalog, {}), {}, ""
         try:
-            state, problem = self._state(request), ""
+            state = self._state(request)
+            shown = {name: getattr(self._answers, name)(state) for name in _AT_ONCE}
         except ConfigError as error:
-            state, problem = read_state(self._catalog, {}), str(error)
-        shown = {} if problem else {name: getattr(self._answers, name)(state) for name in _AT_ONCE}
+            problem = str(error)
         text = _rendered(
             "page.html", state=state, problem=problem, names=self._names, formats=FORMATS, sliders=SLIDERS,
             starts=start_values(self._catalog), shown=shown,
