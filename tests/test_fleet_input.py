@@ -80,6 +80,13 @@ def test_a_missing_column_is_named(folder):
         FleetProblem.load(folder)
 
 
+def test_an_unknown_workload_is_named_where_days_have_blocks(tmp_path):
+    shutil.copytree(CONFIGS / "fleets" / "ten-billion", tmp_path / "mine")
+    edited(tmp_path / "mine", "demand.csv", "chat,2027H1", "chaat,2027H1")
+    with pytest.raises(ConfigError, match=r"demand: workload 'chaat' is not known; did you mean chat\?"):
+        FleetProblem.load(tmp_path / "mine")
+
+
 def test_a_mistake_is_told_once(folder):
     edited(folder, "contracts.csv", "a10g,cloud,reserved", "a10g,cluod,reserved")
     with pytest.raises(ConfigError) as caught:

@@ -57,7 +57,7 @@ def demand(tables: Tables, horizon: Horizon, workloads: Names) -> Demand:
     probability = table["probability"].to_numpy(dtype=float) if len(table) else np.ones(1)
     work = np.zeros((len(scenarios), len(horizon.periods), len(horizon.blocks), len(workloads)))
     load = {str(block["name"]): float(block.get("load", 1.0)) for block in tables.settings["blocks"]}
-    loads = np.array([load.get(name, 1.0) for name in horizon.blocks])
+    loads = np.array([load.get(name, 1.0) for name in horizon.blocks])[:, None]
     place = [
         tables.index("demand", column, known)
         for column, known in (
@@ -66,8 +66,8 @@ def demand(tables: Tables, horizon: Horizon, workloads: Names) -> Demand:
         )
     ]  # fmt: skip
     for value, *where in zip(tables.frames["demand"]["demand"], *place, strict=True):
-        s, t, k, w = (slice(None) if i < 0 else i for i in where)
-        work[s, t, k, w] = value * (loads[:,] if where[2] < 0 else 1.0)
+        s, t, k, w = (slice(None) if i < 0 else slice(i, i + 1) for i in where)
+        work[s, t, k, w] = value * (loads if where[2] < 0 else 1.0)
     factors = tables.frames["factors"]
     place = [
         tables.index("factors", column, known)
