@@ -150,6 +150,11 @@ def test_a_binding_limit_is_kept_and_priced():
     assert float(found.multipliers[0]) == pytest.approx(-float(slope) * 2 * TB, rel=1e-3)
 
 
+def test_where_no_value_is_a_number_nothing_is_kept():
+    found = minimise(lambda x: (x[0] * jnp.nan, x * jnp.nan), jnp.full(1, 1.0), jnp.full(1, 2.0))
+    assert not found.kept
+
+
 PROMETHEUS = Question(
     "prometheus-32tb", "llama-3.1-70b", precision="fp8", n_accelerators=4, tp=4, pp=1, concurrency=200
 )

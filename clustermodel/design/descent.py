@@ -17,16 +17,15 @@ Vector = Float[Array, " variable"]
 Limits = Float[Array, " limit"]
 Outcome = Callable[[Vector], tuple[Scalar, Limits]]
 Outcomes = NDArray[np.float64]  # logarithm of the value, then the excess over each limit
-Stacked = Callable[
-    [Vector], tuple[Outcomes, NDArray[np.float64]]
-]  # these, and their slopes [variable, outcome]
+Slopes = NDArray[np.float64]  # of these, [variable, outcome]
+Stacked = Callable[[Vector], tuple[Outcomes, Slopes]]
 
 KEPT = 1e-6
 """Relative excess up to which a limit counts as kept."""
 
 _GENERATIONS, _POPULATION = 80, 12  # of the search of the box; candidates per variable
 _ALIKE = 1e-4  # spread of the candidates at which the search stops
-_NEAR = 1e-2  # excess from which a limit may bind
+_NEAR = 1e-2  # room over a limit below which it may bind
 _WEIGHTS = (30.0, 1000.0)  # of the squared excess: light is exact, heavy stays in a valley that is not convex
 _ROUNDS = 12  # updates of the multipliers
 _STEPS = 60  # quasi-Newton steps between them
@@ -73,15 +72,15 @@ def minimise(outcome: Outcome, lower: Vector, upper: Vector) -> Optimum:
     along = lambda z, way: jax.jvp(stacked, (z,), (way,))
     compiled = jax.jit(lambda z: jax.vmap(along, in_axes=(None, 0), out_axes=(None, 0))(z, jnp.eye(len(low))))
 
-    def both(z: Vector) -> tuple[Outcomes, NDArray[np.float64]]:
+    def both(z: Vector) -> tuple[Outcomes, Slopes]:
         values, slopes = map(np.asarray, compiled(z))
         return np.where(np.isfinite(values), values, np.inf), slopes
 
     begun = _searched(both, len(low))
-    z, multipliers = min(
-        (each for weight in _WEIGHTS for each in _settled(both, begun, weight)),
-        key=lambda each: _rank(both(each[0])[0]),
-    )
+    reached = [(begun, _multipliers(*both(begun)))]
+    if np.all(np.isfinite(both(begun)[0])):
+        reached += [each for weight in _WEIGHTS for each in _settled(both, *reached[0], weight)]
+    z, multipliers = min(reached, key=lambda each: _rank(both(each[0])[0]))
     values, share = both(z)[0], np.asarray(jax.nn.sigmoid(z))
     ends = tuple(bool(each) for each in (share < _BOUND) | (share > 1 - _BOUND))
     return Optimum(inside(z), float(np.exp(values[0])), multipliers, values[1:], ends)
@@ -119,20 +118,20 @@ def _searched(both: Stacked, n: int) -> Vector:
     return jnp.asarray(found.x)
 
 
-def _settled(both: Stacked, z: Vector, weight: float) -> Iterator[tuple[Vector, NDArray[np.float64]]]:
+def _settled(
+    both: Stacked, z: Vector, multipliers: NDArray[np.float64], weight: float
+) -> Iterator[tuple[Vector, NDArray[np.float64]]]:
     """Where the augmented Lagrangian settles, round by round, and the multipliers there."""
-    multipliers = _multipliers(*both(z))
-    yield z, multipliers
     for _ in range(_ROUNDS if len(multipliers) else 2):
         z = _descend(both, multipliers, weight, jnp.clip(z, -_EDGE, _EDGE))
         multipliers = np.maximum(multipliers + weight * both(z)[0][1:], 0.0)
         yield z, multipliers
 
 
-def _multipliers(values: Outcomes, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _multipliers(values: Outcomes, slopes: Slopes) -> NDArray[np.float64]:
     """Those of the limits that may bind, with which the Lagrangian is flattest: non-negative least squares."""
     found, binds = np.zeros(len(values) - 1), values[1:] > -_NEAR
-    if binds.any():
+    if binds.any() and np.all(np.isfinite(slopes)):
         found[binds] = nnls(slopes[:, 1:][:, binds], -slopes[:, 0])[0]
     return found
 
