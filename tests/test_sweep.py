@@ -42,7 +42,7 @@ def best(points):
 
 @pytest.fixture(scope="module")
 def everything(points):
-    return jax.jit(jax.vmap(points.evaluate))(jnp.arange(points.size))
+    return jax.jit(jax.vmap(points.evaluate))(jnp.arange(points.size))[0]
 
 
 def test_every_point_has_a_number_and_its_words(points):
@@ -80,7 +80,22 @@ def test_a_sweep_finds_what_the_search_finds():
     points = space(CATALOG, QUESTION, ["hgx-h200"], Axes())
     expected = np.where(grid.meets(np.inf, MAX_TPOT), grid.price, np.inf).min()
     assert float(sweep(points, max_tpot=MAX_TPOT, chunk=8).price.min()) == pytest.approx(expected, rel=1e-9)
-    assert points.size == len(grid.shapes)
+
+
+def test_loads_beyond_what_runs_at_once_are_what_does_unless_they_are_asked_for():
+    question = dataclasses.replace(QUESTION, isl=16_384.0)
+    grid = product(set_up(CATALOG, question), [(1, 1, 1, 1)])
+    tried = lambda points: jax.jit(jax.vmap(lambda i: points.evaluate(i)[1]))(jnp.arange(points.size))
+    points = space(CATALOG, dataclasses.replace(question, tp=1, pp=1), ["hgx-h200"], Axes())
+    assert set(np.asarray(tried(points))) == set(grid.concurrency)
+    assert max(grid.concurrency) < 100
+    assert [row["concurrency"] for row in records(points, np.asarray([points.size - 1]))] == [
+        max(grid.concurrency)
+    ]
+    asked = space(
+        CATALOG, dataclasses.replace(question, tp=1, pp=1), ["hgx-h200"], Axes(concurrency=(700.0,))
+    )
+    assert np.asarray(tried(asked)).tolist() == [700.0]
 
 
 @pytest.mark.parametrize(("hosts", "devices"), [pytest.param(2, 2, marks=pytest.mark.slow), (1, 4)])

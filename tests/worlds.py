@@ -127,7 +127,7 @@ def typical():
         "dispatch_excess": 1.5, "slow_link": 1e11, "slow_link_excess": 3.0, "held_output": 0.55,
         "offline_sequences": 2900.0, "ttft_host": 18e-3, "ttft_iterations": 2.8, "ttft_prefill": 1.7,
         "ttft_scale": 1.0, "ttft_request": 0.8e-3, "burst_floor": 0.013, "burst_slope": 0.095,
-        "burst_exponent": 1.0, "burst_equal": 0.63, "slot_wait": 1.06,
+        "burst_exponent": 1.0, "burst_equal": 0.63,
     }  # fmt: skip
     return Coefficients(**values)
 

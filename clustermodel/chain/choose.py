@@ -9,12 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from clustermodel._types import Scalar
 from clustermodel.assembly.layouts import Shape, candidates, stack_layouts
 from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.infeasible import does_not_fit, objective_out_of_reach
 from clustermodel.chain.over_time import UnderArrivals, while_busy
-from clustermodel.chain.search import Grid, cheapest, closer, evaluations, operating_rows, product, sweep
+from clustermodel.chain.search import (
+    Grid,
+    cheapest,
+    closer,
+    evaluations,
+    full_batches,
+    operating_rows,
+    product,
+    sweep,
+)
 from clustermodel.chain.setup import Setup, limits
 from clustermodel.chain.sizing import systems
 from clustermodel.serving.open_loop import Latency
@@ -110,6 +120,30 @@ def running(setup: Setup, choice: Choice) -> Choice:
     layout, one = stack_layouts([choice.shape]), np.asarray([in_flight])
     found = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), evaluations(*operating_rows(setup, layout, one)))
     return dataclasses.replace(choice, concurrency=in_flight, evaluation=found, carried=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class InFlight:
+    """Requests in flight of a chosen replica, as a function of how many a changed one runs at once at the most.
+
+    Where it was chosen with as many as run, as many as run then; where an objective or the user keeps it at fewer, as
+    many as before.
+    """
+
+    chosen: float
+    full: float | None  # what `full_batch` was, where that set the number
+
+    def __call__(self, full: Scalar) -> Scalar:
+        """Requests in flight where `full` run at once at the most."""
+        return jnp.full_like(full, self.chosen) if self.full is None else full * (self.chosen / self.full)
+
+
+def requests_in_flight(setup: Setup, choice: Choice) -> InFlight:
+    """What sets the requests in flight of a choice."""
+    deployments, loads, _ = operating_rows(setup, stack_layouts([choice.shape]), np.ones(1))
+    full = float(full_batches(deployments, loads)[0])
+    at_most = setup.question.concurrency is None and choice.concurrency == math.floor(full)
+    return InFlight(choice.concurrency, full if at_most else None)
 
 
 def systems_if(setup: Setup, choice: Choice, faster: float) -> float:

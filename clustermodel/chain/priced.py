@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from clustermodel import specs
-from clustermodel.chain.choose import Carried, Choice
+from clustermodel.chain.choose import Carried, Choice, requests_in_flight
 from clustermodel.chain.evaluate import Evaluation
 from clustermodel.chain.over_time import while_busy
-from clustermodel.chain.search import Rows, evaluations, in_the_mean
+from clustermodel.chain.search import Rows, evaluations, full_batches, in_the_mean
 from clustermodel.chain.setup import Setup
 from clustermodel.chain.sizing import fleet_price
 from clustermodel.physics.deployment import Layout
@@ -19,9 +21,14 @@ Floats = NDArray[np.float64]
 
 
 def priced(choice: Choice, setups: Sequence[Setup]) -> Floats:
-    """Price of a token of any class at the chosen layout and load in each setup (USD); NaN where it does not fit."""
+    """Price of a token of any class at the chosen layout and load in each setup (USD); NaN where it does not fit.
+
+    The first setup is the one that it was chosen in.
+    """
     if choice.carried is None:
-        found = evaluations(*_rows(setups, choice, choice.concurrency))
+        rows = _rows(setups, choice, choice.concurrency)
+        load = requests_in_flight(setups[0], choice)(jnp.asarray(full_batches(*rows[:2])))
+        found = evaluations(*eqx.tree_at(lambda each: each[1].concurrency, rows, load))
         price = np.asarray(found.unit.blended, float)
     else:
         found, price = _under_arrivals(setups, choice, choice.carried)

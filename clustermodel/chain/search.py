@@ -28,6 +28,7 @@ from clustermodel.kept import Kept, in_chunks
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
 from clustermodel.serving.open_loop import Arrivals, Latency, open_loop
+from clustermodel.serving.placement import full_batch
 
 _STEPS = 32
 """Concurrencies tried between two that were tried before."""
@@ -141,9 +142,22 @@ def _latency_rows(
 
 def product(setup: Setup, shapes: Sequence[Shape]) -> Grid:
     """Every layout at every concurrency worth trying, or at the one the question names."""
-    asked, most = setup.question.concurrency, float(setup.engine.spec.max_num_seqs)
-    pairs = [(shape, n) for shape in shapes for n in ([asked] if asked else concurrencies(most * shape[2]))]
+    asked = setup.question.concurrency
+    if asked is None:
+        deployments, loads, _ = operating_rows(setup, stack_layouts(list(shapes)), np.ones(len(shapes)))
+        ladders = [concurrencies(np.floor(most)) for most in full_batches(deployments, loads)]
+    else:
+        ladders = [np.asarray([asked])] * len(shapes)
+    pairs = [(shape, n) for shape, ladder in zip(shapes, ladders, strict=True) for n in ladder]
     return sweep(setup, [shape for shape, _ in pairs], np.asarray([n for _, n in pairs], dtype=float))
+
+
+def full_batches(deployments: Deployment, loads: Load) -> NDArray[np.float64]:
+    """Requests that run at once at the most, of stacked replicas; see `full_batch`."""
+    return np.asarray(in_chunks(_full_batch_rows, deployments, loads), float)
+
+
+_full_batch_rows = Kept(jax.vmap(full_batch))
 
 
 def cheapest(grid: Grid, allowed: NDArray[np.bool_]) -> int:

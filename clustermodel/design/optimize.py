@@ -24,8 +24,7 @@ from clustermodel.design.descent import KEPT, Optimum, Vector, minimise
 from clustermodel.design.sensitivity import Knobs, chain_of, inputs_of, knobs
 from clustermodel.design.tiers import main_tier
 from clustermodel.physics.deployment import Layout
-from clustermodel.serving.memory import memory_use
-from clustermodel.serving.placement import placed, running
+from clustermodel.serving.placement import full_batch
 from clustermodel.serving.prefix import token_cache_bytes
 from clustermodel.serving.working_set import Reuse, prefix_hit_rate
 from clustermodel.specs import System
@@ -185,10 +184,8 @@ class Problem:
 
     def runs(self, k: Knobs) -> Scalar:
         """Requests that run at once: as many as memory holds and the engine allows."""
-        ceiling = k.engine.max_num_seqs * self.choice.shape[2]
-        replica, load, _ = inputs_of(self.setup, self.choice, ceiling)(k)
-        replica = placed(replica, load)
-        return jnp.maximum(running(replica, load, memory_use(replica, load)), 1.0)
+        replica, load, _ = inputs_of(self.setup, self.choice, jnp.ones(()))(k)
+        return full_batch(replica, load)
 
     def in_flight(self, x: Vector) -> Scalar:
         """Requests in flight: no more than run, for those that queue only wait."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from clustermodel import __version__, specs
 from clustermodel._types import Scalar
 from clustermodel.catalog import Catalog, ConfigError, Entry, Written, did_you_mean
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.choose import Choice, choose, requests_in_flight
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
 from clustermodel.chain.money import shared_out
@@ -23,6 +23,7 @@ from clustermodel.chain.setup import Setup, set_up
 from clustermodel.design.asked import refuse
 from clustermodel.physics.deployment import Deployment, Layout
 from clustermodel.serving.load import Load
+from clustermodel.serving.placement import full_batch
 
 OUTPUTS: dict[str, Callable[[Evaluation], Scalar]] = {
     "usd_per_mtok_total": lambda e: e.unit.blended,
@@ -89,6 +90,7 @@ def inputs_of(
 
     Arithmetic rates follow the accelerator's; board powers that were borrowed scale with its TDP.
     """
+    load_of = requests_in_flight(setup, choice) if concurrency is None else lambda _: concurrency
     tdp = setup.system.spec.accelerator.tdp
     powers = [name for name, f in specs.fields(type(setup.money.board)).items() if f.metadata["unit"]]
 
@@ -109,26 +111,18 @@ def inputs_of(
         replica = dataclasses.replace(
             replica, system=k.system, model=k.model, engine=k.engine, formats=formats
         )
-        followed = jnp.asarray(choice.concurrency) * _follows(setup, choice, k)
-        load = setup.load(followed if concurrency is None else concurrency)
         shape = (k.workload.isl, k.workload.osl, k.workload.prefix_hit_rate)
-        load = eqx.tree_at(lambda l: (l.isl, l.osl, l.prefix_hit_rate), load, shape)
-        return replica, load, money
+        load = eqx.tree_at(lambda l: (l.isl, l.osl, l.prefix_hit_rate), setup.load(choice.concurrency), shape)
+        in_flight = load_of(full_batch(replica, load))
+        return replica, eqx.tree_at(lambda l: l.concurrency, load, in_flight), money
 
     return inputs
-
-
-def _follows(setup: Setup, choice: Choice, k: Knobs) -> Scalar:
-    """Factor on the requests in flight: as many as the engine runs move with its limit, others stay."""
-    most = setup.engine.spec.max_num_seqs
-    at_limit = jnp.abs(choice.concurrency / (most * choice.shape[2]) - 1) < 1e-9
-    return jnp.where(at_limit, k.engine.max_num_seqs / most, 1.0)
 
 
 def sensitivity(catalog: Catalog, question: Question, output: str = "usd_per_mtok_total") -> dict[str, Any]:
     """Elasticities of `output` at the chosen point: per cent of change per per cent of each number.
 
-    Layout and concurrency stay, except that a concurrency at the engine's own limit follows that limit;
+    Layout and concurrency stay, except that where it is as many as run at once it follows how many those are;
     derivatives are exact: d ln output / d ln number, by differentiating the whole chain, all numbers at once.
     Rows are ranked by what the number's own range does to the output, then by elasticity; `low` and `high` are
     the output at the ends of the range, to first order in logarithms.

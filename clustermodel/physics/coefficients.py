@@ -54,4 +54,3 @@ class Coefficients(eqx.Module):
     burst_slope: Scalar = coefficient("log", "", "growth of that share with prefill load")
     burst_exponent: Scalar = coefficient("log", "", "curvature of that growth")
     burst_equal: Scalar = coefficient("log", "", "burst queue when all lengths are equal")
-    slot_wait: Scalar = coefficient("log", "", "wait for a cache slot over its mean field value")

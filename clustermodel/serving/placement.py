@@ -60,6 +60,14 @@ def running(deployment: Deployment, load: Load, use: MemoryUse) -> Scalar:
     return jnp.minimum(asked, use.sequences)
 
 
+def full_batch(deployment: Deployment, load: Load) -> Scalar:
+    """Requests that run at once at the most, at least 1: what memory holds and the engine allows; more only wait."""
+    slots = deployment.engine.max_num_seqs * deployment.layout.dp
+    full = eqx.tree_at(lambda each: each.concurrency, load, slots)
+    replica = placed(deployment, full)
+    return jnp.maximum(running(replica, full, memory_use(replica, full)), 1.0)
+
+
 def touched_share(deployment: Deployment, load: Load, sequences: Scalar) -> Kinds:
     """Share of the stored bytes of each of `KINDS` that one decode step reads.
 

@@ -11,6 +11,7 @@ from clustermodel.physics import transformer
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import StepTime, draft_time, iteration
 from clustermodel.physics.work import Demand, cache_shards
+from clustermodel.serving.admission import whole_sequences
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
 from clustermodel.serving.mixed import tokens_of
@@ -141,8 +142,12 @@ def placed_pool(pool: Pool, load: Load, sequences: Scalar) -> Pool:
 
 def decode_room(pool: Pool, memory: MemoryUse) -> Scalar:
     """Sequences that the decode pool may run: what fits, and what its engine allows."""
-    allowed = pool.worker.engine.max_num_seqs * pool.worker.layout.dp
-    return jnp.maximum(jnp.minimum(memory.sequences, allowed), 1e-3) * pool.workers
+    dp = pool.worker.layout.dp
+    return (
+        jnp.minimum(whole_sequences(memory.sequences / dp), pool.worker.engine.max_num_seqs)
+        * dp
+        * pool.workers
+    )
 
 
 def handed_over(pools: Pools, load: Load) -> Scalar:

@@ -7,6 +7,7 @@ from clustermodel._types import Scalar
 from clustermodel.physics.deployment import Deployment
 from clustermodel.physics.step import StepTime
 from clustermodel.physics.work import Demand
+from clustermodel.serving.admission import admitted
 from clustermodel.serving.first_token import prefill_alone, unloaded_ttft
 from clustermodel.serving.load import Load
 from clustermodel.serving.memory import MemoryUse, memory_use
@@ -15,7 +16,6 @@ from clustermodel.serving.phases import Phases
 from clustermodel.serving.prefix import cached_token_time
 
 _PASSES = 3  # the running batch settles to 1e-3 within three substitutions
-_NORM = 4  # sharpness of the minimum of demand and room; a fourth root is two square roots
 
 
 class Bounds(eqx.Module):
@@ -53,19 +53,20 @@ class ServingPoint(eqx.Module):
 def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     """The steady state of a replica that always has `load.concurrency` requests in flight.
 
-    The running batch is what concurrency, memory and the time that requests spend in prefill leave:
-    b = min(N, room) osl TPOT(b) / (osl TPOT(b) + t_prefill).
+    The running batch is what the n requests that are `admitted` leave of the time that they spend in prefill:
+    b = n osl TPOT(b) / (osl TPOT(b) + t_prefill). By Little's law the other N - n wait (N - n)/n times as long as a
+    request is served, osl TPOT + t_prefill.
     """
     memory = memory_use(deployment, load)
-    asked = jnp.minimum(load.concurrency, deployment.engine.max_num_seqs * deployment.layout.dp)
-    most = _smooth_minimum(asked, jnp.maximum(memory.sequences, 1e-3))
+    most = admitted(deployment, load, memory)
     prefill, prefix = prefill_alone(deployment, load), cached_token_time(deployment, load)
     batch, mixed = most, mixed_iteration(deployment, load, most, most, prefix)
     for _ in range(_PASSES - 1):
         batch = most * load.osl * mixed.tpot / (load.osl * mixed.tpot + prefill.request)
         mixed = mixed_iteration(deployment, load, batch, most, prefix)
     marginal = prefix.reload + prefix.attention * mixed_share(deployment, load)
-    ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, memory.sequences), prefill.bound)
+    waiting = (load.concurrency - most) / most * (load.osl * mixed.tpot + prefill.request)
+    ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, most, waiting), prefill.bound)
     most_rate = batch / mixed.bound
     in_turn = load.concurrency * load.osl / (ttft + load.osl * mixed.tpot)  # Little's law
     running = batch / mixed.tpot  # no more than what runs can put out
@@ -87,10 +88,6 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     )
 
 
-def _smooth_minimum(a: Scalar, b: Scalar) -> Scalar:
-    return 1 / jnp.sqrt(jnp.sqrt(a**-_NORM + b**-_NORM))
-
-
 def _token_time(load: Load, batch: Scalar, time: Phases, marginal: Scalar) -> Phases:
     """Seconds of the replica per token of each class; the first cached one would take `marginal`."""
     batch = jnp.maximum(batch, 1.0)  # as in `mixed_iteration`
@@ -101,20 +98,17 @@ def _token_time(load: Load, batch: Scalar, time: Phases, marginal: Scalar) -> Ph
     return Phases(prefill=time.prefill / uncached, reload=reload, decode=time.decode / batch)
 
 
-def _ttft(deployment: Deployment, load: Load, tpot: Scalar, room: Scalar) -> Scalar:
-    """Time to first token in a closed loop: alone, behind a burst of prompts, and waiting for a cache slot (s).
+def _ttft(deployment: Deployment, load: Load, tpot: Scalar, admitted: Scalar, waiting: Scalar) -> Scalar:
+    """Time to first token in a closed loop: alone, behind a burst of prompts, and `waiting` to be admitted (s).
 
-    TTFT = alone + t_w (N/dp - 1)(b0 + b1 rho^g) + (N - room)/min(N, room) osl TPOT w + h_n N,  with t_w a
-    prefill wave over all attention ranks and rho the prefill load.
+    TTFT = alone + t_w (n/dp - 1)(b0 + b1 rho^g) + waiting + h_n N,  with n requests admitted, t_w a prefill wave over
+    all attention ranks and rho the prefill load.
     """
-    c, per_rank = deployment.coefficients, load.concurrency / deployment.layout.dp
-    alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(load.concurrency - 1, 0.0))
+    c, per_rank = deployment.coefficients, admitted / deployment.layout.dp
+    alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(admitted - 1, 0.0))
     rho = jnp.minimum(per_rank * alone.wave / (load.osl * tpot), 1.5)
     equal = jnp.where(load.equal_lengths > 0, c.burst_equal, 1.0)
     some = jnp.maximum(rho, 1e-9)  # without prompts the wave is 0, whatever comes of this
     burst = c.burst_floor + c.burst_slope * jnp.exp(c.burst_exponent * jnp.log(some))
     ahead = jnp.maximum(per_rank - 1, 0.0) * burst * equal
-    room = jnp.maximum(room, 1e-3)
-    waiting = jnp.maximum(load.concurrency - room, 0.0) / jnp.minimum(load.concurrency, room)
-    slot = waiting * load.osl * tpot * c.slot_wait
-    return alone.total + alone.wave * ahead + slot + c.ttft_request * load.concurrency
+    return alone.total + alone.wave * ahead + waiting + c.ttft_request * load.concurrency

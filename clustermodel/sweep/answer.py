@@ -87,7 +87,7 @@ def frontier_indices(best: Best) -> NDArray[np.int64]:
 
 def records(points: Space, kept: NDArray[np.int64]) -> list[dict[str, Any]]:
     """Points by number as records in human units."""
-    found = jax.jit(jax.vmap(points.evaluate))(jnp.asarray(kept))
+    found, in_flight = jax.jit(jax.vmap(points.evaluate))(jnp.asarray(kept))
     columns = {
         "interactivity_tok_s_user": 1 / found.point.tpot,
         "usd_per_mtok_total": found.unit.blended * MILLION,
@@ -97,7 +97,7 @@ def records(points: Space, kept: NDArray[np.int64]) -> list[dict[str, Any]]:
     }
     rows = []
     for i, index in enumerate(kept):
-        words = dict(points.words(int(index)))
+        words = {**points.words(int(index)), "concurrency": float(in_flight[i])}
         row = {name: float(column[i]) for name, column in columns.items()}
         layout = words["layout"]
         n = layout["tp"] * layout["pp"] * layout["dp"]

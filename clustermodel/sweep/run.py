@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from clustermodel.catalog import ConfigError, require_float64
 from clustermodel.chain.bulk import VECTOR, at_a_time, compiler_options
+from clustermodel.chain.evaluate import evaluate
 from clustermodel.kept import Kept
 from clustermodel.serving.steady import ServingPoint
 from clustermodel.sweep.reduce import Best, Chunk, merged, nearest_of, nothing, reduced
@@ -172,7 +173,7 @@ def _cheapest(space: Space, limits: Array, row: Array, column: Array) -> _Pair:
     concurrency, isl, osl = (axis[place] for axis, place in zip(axes[:3], places, strict=True))
 
     def priced(price: Array, energy: Array) -> tuple[Array, ServingPoint]:
-        found = space.point(row, Numbers(concurrency, isl, osl, price, energy))
+        found = evaluate(*space.inputs(row, Numbers(concurrency, isl, osl, price, energy)))
         return found.unit.blended, found.point
 
     pairs = [jnp.ravel(each) for each in jnp.meshgrid(axes.price_factor, axes.energy_factor, indexing="ij")]

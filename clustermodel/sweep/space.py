@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from clustermodel._types import Scalar
 from clustermodel.assembly.layouts import Shape, candidates
 from clustermodel.catalog import Catalog, ConfigError, Entry
 from clustermodel.chain.evaluate import Evaluation, Money, evaluate
@@ -25,6 +26,8 @@ from clustermodel.chain.question import Question
 from clustermodel.chain.search import concurrencies
 from clustermodel.chain.setup import Setup, set_up
 from clustermodel.physics.deployment import Deployment, Layout
+from clustermodel.serving.load import Load
+from clustermodel.serving.placement import full_batch
 
 ALLOCATION = "time_weighted"
 """The one allocation of a sweep, the default: it sums to the bill, as any does that all tokens pay."""
@@ -35,7 +38,7 @@ class Axes:
     """Values to combine; an empty axis keeps what the question says."""
 
     precisions: Sequence[str] = ()
-    concurrency: Sequence[float] = ()  # empty: 1, 2, 3, 4, 6, 8 ... up to the engine's most
+    concurrency: Sequence[float] = ()  # empty: 1, 2, 3, 4, 6, 8 ... up to what runs at once
     isl: Sequence[float] = ()
     osl: Sequence[float] = ()
     price_factor: Sequence[float] = (1.0,)  # on the price of each system
@@ -74,6 +77,7 @@ class Space(eqx.Module):
     load: Any  # a `Load`, likewise
     axes: Numbers
     replicas: tuple[Replica, ...] = eqx.field(static=True)
+    full: bool = eqx.field(static=True)  # whether a concurrency beyond what runs at once stands for what does
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -110,20 +114,24 @@ class Space(eqx.Module):
             index = index // length
         return tuple(reversed(places))
 
-    def evaluate(self, index: Array) -> Evaluation:
-        """The point with a number, from silicon to money."""
+    def evaluate(self, index: Array) -> tuple[Evaluation, Scalar]:
+        """The point with a number, from silicon to money, and its requests in flight."""
         row, *rest = self.position(index)
-        return self.point(row, Numbers(*(axis[i] for axis, i in zip(self.axes, rest, strict=True))))
+        inputs = self.inputs(row, Numbers(*(axis[i] for axis, i in zip(self.axes, rest, strict=True))))
+        return evaluate(*inputs), inputs[1].concurrency
 
-    def point(self, row: Array, x: Numbers) -> Evaluation:
-        """Replica number `row` with the values `x`."""
+    def inputs(self, row: Array, x: Numbers) -> tuple[Deployment, Load, Money]:
+        """Replica number `row` with the values `x`, as the chain takes it."""
         varying = jax.tree.map(lambda leaf: leaf[row], self.varying)
         shared, load = _with_zeros((self.shared, self.load), x.isl.dtype)
         deployment, money = eqx.combine(varying, shared)
         load = eqx.tree_at(lambda l: (l.concurrency, l.isl, l.osl), load, (x.concurrency, x.isl, x.osl))
         priced = eqx.tree_at(lambda d: d.system.price, deployment, deployment.system.price * x.price_factor)
+        if self.full:
+            most = jnp.floor(full_batch(priced, load))
+            load = eqx.tree_at(lambda l: l.concurrency, load, jnp.minimum(load.concurrency, most))
         electricity = money.site.electricity * x.energy_factor
-        return evaluate(priced, load, eqx.tree_at(lambda m: m.site.electricity, money, electricity))
+        return priced, load, eqx.tree_at(lambda m: m.site.electricity, money, electricity)
 
     def words(self, index: int) -> Mapping[str, Any]:
         """What the point with a number is, as a record."""
@@ -154,8 +162,9 @@ def space(catalog: Catalog, question: Question, systems: Sequence[str | Entry[An
         raise ConfigError("systems is empty; name at least one")
     varying, shared = _divided(rows)
     load = setup.load(jnp.ones(()))
+    full = len(axes.concurrency) == 0 and question.concurrency is None
     return Space(
-        varying, _without_zeros(shared), _without_zeros(load), _numbers(setup, axes), tuple(replicas)
+        varying, _without_zeros(shared), _without_zeros(load), _numbers(setup, axes), tuple(replicas), full
     )
 
 
