@@ -19,7 +19,7 @@ from clustermodel.chain.choose import choose, requests_in_flight
 from clustermodel.chain.setup import set_up
 from clustermodel.design.sensitivity import chain_of, knobs
 from clustermodel.physics.deployment import Layout
-from clustermodel.serving.admission import SHARPNESS, admitted, crowded, whole_sequences
+from clustermodel.serving.admission import BLUNTNESS, admitted, crowded, whole_sequences
 from clustermodel.serving.memory import memory_use
 from clustermodel.serving.steady import closed_loop
 
@@ -34,24 +34,24 @@ def left():
 
 
 def test_the_formula_meets_simulated_engines_that_it_was_not_fitted_to(left):
-    assert np.sqrt(np.mean(left(SHARPNESS) ** 2)) < 0.02
-    assert left(SHARPNESS).max() < 0.06
+    assert np.sqrt(np.mean(left(BLUNTNESS) ** 2)) < 0.02
+    assert left(BLUNTNESS).max() < 0.06
 
 
 def test_a_fit_to_other_engines_finds_nearly_the_same_number(left):
-    squares = [np.mean(left(each) ** 2) for each in np.linspace(4, 40, 37)]
-    assert np.mean(left(SHARPNESS) ** 2) < 1.1 * min(squares)
+    squares = [np.mean(left(each) ** 2) for each in np.linspace(0.005, 0.2, 40)]
+    assert np.mean(left(BLUNTNESS) ** 2) < 1.1 * min(squares)
 
 
 def test_the_smaller_of_demand_and_room_alone_would_be_worse(left):
-    assert np.mean(left(1e3) ** 2) > 2 * np.mean(left(SHARPNESS) ** 2)
+    assert np.mean(left(1e-6) ** 2) > 2 * np.mean(left(BLUNTNESS) ** 2)
 
 
-@given(NUMBERS, NUMBERS, st.floats(5.0, 1e4))
-def test_what_runs_is_never_more_than_asked_nor_than_fits(asked, room, sharpness):
-    found = float(crowded(*map(jnp.float64, (asked, room, sharpness))))
+@given(NUMBERS, NUMBERS, st.floats(1e-6, 0.2))
+def test_what_runs_is_never_more_than_asked_nor_than_fits(asked, room, bluntness):
+    found = float(crowded(*map(jnp.float64, (asked, room, bluntness))))
     assert 0 < found <= min(asked, room) * (1 + 1e-12)
-    assert found >= min(asked, room) * 2 ** (-1 / sharpness) * (1 - 1e-12)
+    assert found >= min(asked, room) / (1 + bluntness) * (1 - 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,10 @@ def test_ranks_hold_whole_sequences_each():
     assert float(admitted(ranks, load, other)) == pytest.approx(float(other.sequences) - 2.0, rel=1e-3)
 
 
-def test_gradients_match_finite_differences_beside_the_kink_and_are_halved_on_it():
-    run = lambda asked, room: crowded(asked, room, jnp.float64(14.0))
-    for pair in ((30.0, 40.0), (39.0, 40.0), (41.0, 40.0), (90.0, 40.0)):
-        check_grads(run, tuple(map(jnp.float64, pair)), order=1, modes=["rev", "fwd"])
-    on_it = jax.grad(run, argnums=(0, 1))(jnp.float64(40.0), jnp.float64(40.0))
-    assert [float(each) for each in on_it] == pytest.approx([2 ** (-1 / 14) / 2] * 2)
+def test_gradients_match_finite_differences_on_both_sides_of_what_fits_and_on_it():
+    run = lambda asked, room: crowded(*map(jnp.asarray, (asked, room, 0.05)))
+    for asked in (30.0, 39.0, 40.0, 41.0, 90.0):
+        check_grads(run, (jnp.float64(asked), jnp.float64(40.0)), order=1, modes=["rev", "fwd"])
 
 
 CROWDED = Question("hgx-h100", "llama-3.1-70b", precision="fp8", n_accelerators=2, tp=2, isl=8192)

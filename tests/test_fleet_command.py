@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from clustermodel.catalog import CONFIGS, load_catalog
 from clustermodel.cli.main import app
 from clustermodel.fleet import Demand, FleetProblem
 from clustermodel.fleet.change import scaled, with_overall, without_fractions
-from clustermodel.fleet.coefficients import in_use, renewed
+from clustermodel.fleet.coefficients import in_use, renewed, write_throughput
 from clustermodel.fleet.futures import Futures, factors
 from clustermodel.fleet.load import find, shipped
 from clustermodel.fleet.naming import Tables
@@ -267,3 +268,15 @@ def test_decomposition_beats_the_whole_program_from_a_hundred_scenarios():
         own, whole = cases[name, "benders-highs"], cases[name, "highs"]
         assert own["seconds"] < whole["seconds"]
         assert own["lower_bound"] <= whole["upper_bound"] <= own["upper_bound"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ten-billion", "ten-billion-2027", "stochastic-100"])
+def test_the_throughput_that_ships_is_what_the_serving_model_says(name, tmp_path):
+    folder = shutil.copytree(CONFIGS / "fleets" / name, tmp_path / name)
+    before = pd.read_csv(folder / "throughput.csv")
+    now = pd.read_csv(write_throughput(folder))
+    pairs = ["system", "workload"]
+    pd.testing.assert_frame_equal(now[pairs], before[pairs])
+    for column in ("throughput [token/s]", "power [W]"):
+        np.testing.assert_allclose(now[column], before[column], rtol=1e-3)

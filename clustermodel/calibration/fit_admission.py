@@ -1,6 +1,6 @@
-"""How sharply memory bounds what an engine runs, from a simulation of engines that admit, grow and preempt.
+"""How bluntly memory bounds what an engine runs, from a simulation of engines that admit, grow and preempt.
 
-`python -m clustermodel.calibration.fit_admission` fits `SHARPNESS` of serving/admission.py in least squares of the
+`python -m clustermodel.calibration.fit_admission` fits `BLUNTNESS` of serving/admission.py in least squares of the
 logarithm, over caches that are nearly all input to nearly all output, rooms for 4 to 64 sequences, and loads from
 half to three times of what fits. It prints the number and what it leaves.
 """
@@ -8,8 +8,10 @@ half to three times of what fits. It prints the number and what it leaves.
 import collections
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ SHORTEST = 0.8
 """Outputs are uniform between this share of the longest and the longest, as in the benchmarks of the serving fit."""
 
 
-def mean_size(isl: float, osl: float) -> float:
+def mean_size(isl: Any, osl: Any) -> Any:
     """Mean cache of a sequence met at random while it runs: isl + E[L^2] / (2 E[L]), in tokens."""
     relative_variance = ((1 - SHORTEST) / (1 + SHORTEST)) ** 2 / 3
     return isl + osl / 2 * (1 + relative_variance)
@@ -71,21 +73,24 @@ def study(rooms: Sequence[int] = ROOMS) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["isl", "osl", "room", "requests", "running"])
 
 
-def errors(table: pd.DataFrame, sharpness: float) -> NDArray[np.float64]:
+def errors(table: pd.DataFrame, bluntness: float) -> NDArray[np.float64]:
     """Log of what the formula says over what ran."""
     isl, osl, room, requests, running = (table[name].to_numpy(float) for name in table)
-    sharp = sharpness * mean_size(isl, osl) / osl
-    return np.log(np.asarray(crowded(requests, whole_sequences(room), sharp)) / running)
+    blunt = bluntness * osl / mean_size(isl, osl)
+    run = jax.vmap(lambda n, room, b: crowded(n, whole_sequences(room), b))
+    return np.log(np.asarray(run(*map(jnp.asarray, (requests, room, blunt)))) / running)
 
 
 def main() -> None:
     """Print the fit."""
     jax.config.update("jax_enable_x64", True)
     table = study()
-    found = minimize_scalar(lambda s: float(np.mean(errors(table, s) ** 2)), bounds=(2, 60), method="bounded")
+    found = minimize_scalar(
+        lambda b: float(np.mean(errors(table, b) ** 2)), bounds=(1e-3, 1), method="bounded"
+    )
     left = np.abs(errors(table, found.x))
-    print(f"sharpness {found.x:.1f}; error {np.sqrt(np.mean(left**2)):.1%} rms, {left.max():.1%} at most")
-    print(f"beside it the smaller of both: {np.sqrt(np.mean(errors(table, 1e3) ** 2)):.1%} rms")
+    print(f"bluntness {found.x:.4f}; error {np.sqrt(np.mean(left**2)):.1%} rms, {left.max():.1%} at most")
+    print(f"beside it the smaller of both: {np.sqrt(np.mean(errors(table, 1e-6) ** 2)):.1%} rms")
 
 
 if __name__ == "__main__":

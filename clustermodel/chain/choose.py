@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from clustermodel._types import Scalar
 from clustermodel.assembly.layouts import Shape, candidates, stack_layouts
 from clustermodel.catalog import ConfigError, InfeasibleError
 from clustermodel.chain.evaluate import Evaluation
@@ -133,7 +133,7 @@ class InFlight:
     chosen: float
     full: float | None  # what `full_batch` was, where that set the number
 
-    def __call__(self, full: Scalar) -> Scalar:
+    def __call__(self, full: Float[Array, "*row"]) -> Float[Array, "*row"]:
         """Requests in flight where `full` run at once at the most."""
         return jnp.full_like(full, self.chosen) if self.full is None else full * (self.chosen / self.full)
 
