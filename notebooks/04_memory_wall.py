@@ -71,12 +71,14 @@ kept = memory(CATALOG, Question("hgx-b200", "deepseek-v3", precision="fp8", max_
 pd.DataFrame(kept["tiers"])[["memory", "share", "usd_per_mtok_hour", "faster_than_prefill", "pays_for_hours"]]
 
 # %% [markdown]
-# **Claim.** Bandwidth decides: read in full, no price makes 128 TB match a B200 even at twelve times the published
-# bandwidth, for arithmetic then binds; with 1 % of the context touched the matching price at the published
-# bandwidth is still below that of the DRAM. `clustermodel design claims` holds what the vendor says against this.
+# **Claim.** Bandwidth decides: read in full, 128 TB would match a B200 at less than a hundredth of what the DRAM
+# costs even with twelve times the published bandwidth, for arithmetic then binds, and at no price with four times;
+# with 1 % of the context touched the matching price at the published bandwidth is still below that of the DRAM.
+# `clustermodel design claims` holds what the vendor says against this.
 
 # %%
 dram_kusd = 128e3 * 18 * 1.2 / 1e3  # 18 USD/GB with its markup
-assert chain.loc[1.0].isna().all()
+assert chain.loc[1.0].fillna(0).max() < dram_kusd / 100
+assert chain.loc[1.0, :103].isna().all()  # four times the published bandwidth
 assert 0 < chain.loc[0.01, 25.6] < dram_kusd
 assert ideal.loc[0.01, 25] > 50 * ideal.loc[1.0, 25]
