@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from clustermodel.bench.machine import Rates
+from clustermodel.calibration.effects import load_table
+from clustermodel.catalog import load_catalog
 
 pytestmark = pytest.mark.usefixtures("optimised")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -20,6 +22,13 @@ def script(monkeypatch):
     """A benchmark as a module."""
     monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module
+
+
+@pytest.mark.parametrize(
+    "path", sorted((FOLDER / "results").glob("calibration-*.toml")), ids=lambda path: path.stem
+)
+def test_a_calibration_that_is_kept_is_one_that_questions_take(path):
+    assert load_table(load_catalog(), path).title.startswith("measured on")
 
 
 def test_one_part_that_fails_does_not_stop_the_others(script, monkeypatch, capsys, tmp_path):
