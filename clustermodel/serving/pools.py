@@ -143,11 +143,8 @@ def placed_pool(pool: Pool, load: Load, sequences: Scalar) -> Pool:
 def decode_room(pool: Pool, memory: MemoryUse) -> Scalar:
     """Sequences that the decode pool may run: what fits, and what its engine allows."""
     dp = pool.worker.layout.dp
-    return (
-        jnp.minimum(whole_sequences(memory.sequences / dp), pool.worker.engine.max_num_seqs)
-        * dp
-        * pool.workers
-    )
+    per_rank = jnp.minimum(whole_sequences(memory.sequences / dp), pool.worker.engine.max_num_seqs)
+    return per_rank * dp * pool.workers
 
 
 def handed_over(pools: Pools, load: Load) -> Scalar:

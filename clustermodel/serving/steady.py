@@ -98,14 +98,14 @@ def _token_time(load: Load, batch: Scalar, time: Phases, marginal: Scalar) -> Ph
     return Phases(prefill=time.prefill / uncached, reload=reload, decode=time.decode / batch)
 
 
-def _ttft(deployment: Deployment, load: Load, tpot: Scalar, admitted: Scalar, waiting: Scalar) -> Scalar:
+def _ttft(deployment: Deployment, load: Load, tpot: Scalar, most: Scalar, waiting: Scalar) -> Scalar:
     """Time to first token in a closed loop: alone, behind a burst of prompts, and `waiting` to be admitted (s).
 
-    TTFT = alone + t_w (n/dp - 1)(b0 + b1 rho^g) + waiting + h_n N,  with n requests admitted, t_w a prefill wave over
-    all attention ranks and rho the prefill load.
+    TTFT = alone + t_w (n/dp - 1)(b0 + b1 rho^g) + waiting + h_n N,  with n = `most` requests admitted, t_w a prefill
+    wave over all attention ranks and rho the prefill load.
     """
-    c, per_rank = deployment.coefficients, admitted / deployment.layout.dp
-    alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(admitted - 1, 0.0))
+    c, per_rank = deployment.coefficients, most / deployment.layout.dp
+    alone = unloaded_ttft(deployment, load, tpot, jnp.maximum(most - 1, 0.0))
     rho = jnp.minimum(per_rank * alone.wave / (load.osl * tpot), 1.5)
     equal = jnp.where(load.equal_lengths > 0, c.burst_equal, 1.0)
     some = jnp.maximum(rho, 1e-9)  # without prompts the wave is 0, whatever comes of this
