@@ -41,8 +41,8 @@ gc.set_threshold(
 )  # programs that were traced are a million objects, to be looked through again and again
 
 LONGEST = (
-    "notebooks", "docs", "sweep", "design", "validate", "fleet_solvers", "bench_model", "gpu", "calibrate",
-    "chain", "design_asked", "risk_by_hand", "over_time", "open_loop", "pools", "report", "explore",
+    "notebooks", "docs", "sweep", "design", "validate", "fleet_command", "fleet_solvers", "bench_model", "gpu",
+    "calibrate", "chain", "design_asked", "risk_by_hand", "over_time", "open_loop", "pools", "report", "explore",
 )  # fmt: skip
 """Files that start first, so that no worker is left with one of them at the end."""
 

@@ -19,7 +19,7 @@ from clustermodel.chain.choose import choose, requests_in_flight
 from clustermodel.chain.setup import set_up
 from clustermodel.design.sensitivity import chain_of, knobs
 from clustermodel.physics.deployment import Layout
-from clustermodel.serving.admission import BLUNTNESS, admitted, crowded, whole_sequences
+from clustermodel.serving.admission import BLUNTNESS, admitted, crowding, whole_sequences
 from clustermodel.serving.memory import memory_use
 from clustermodel.serving.steady import closed_loop
 
@@ -47,9 +47,15 @@ def test_the_smaller_of_demand_and_room_alone_would_be_worse(left):
     assert np.mean(left(1e-6) ** 2) > 2 * np.mean(left(BLUNTNESS) ** 2)
 
 
+def crowded(asked, room, bluntness):
+    """How many run."""
+    asked, room, bluntness = map(jnp.asarray, (asked, room, bluntness))
+    return jnp.minimum(asked, room) / (1 + crowding(asked, room, bluntness))
+
+
 @given(NUMBERS, NUMBERS, st.floats(1e-6, 0.2))
 def test_what_runs_is_never_more_than_asked_nor_than_fits(asked, room, bluntness):
-    found = float(crowded(*map(jnp.float64, (asked, room, bluntness))))
+    found = float(crowded(asked, room, bluntness))
     assert 0 < found <= min(asked, room) * (1 + 1e-12)
     assert found >= min(asked, room) / (1 + bluntness) * (1 - 1e-12)
 
@@ -98,12 +104,16 @@ def test_ranks_hold_whole_sequences_each():
     memory = memory_use(deployment, load)
     ranks = worlds.deployment(layout=Layout(tp=1.0, dp=4.0), system=worlds.system(capacity=120e9))
     other = memory_use(ranks, load)
-    assert float(admitted(deployment, load, memory)) == pytest.approx(float(memory.sequences) - 0.5, rel=1e-3)
-    assert float(admitted(ranks, load, other)) == pytest.approx(float(other.sequences) - 2.0, rel=1e-3)
+    assert float(admitted(deployment, load, memory).requests) == pytest.approx(
+        float(memory.sequences) - 0.5, rel=1e-3
+    )
+    assert float(admitted(ranks, load, other).requests) == pytest.approx(
+        float(other.sequences) - 2.0, rel=1e-3
+    )
 
 
 def test_gradients_match_finite_differences_on_both_sides_of_what_fits_and_on_it():
-    run = lambda asked, room: crowded(*map(jnp.asarray, (asked, room, 0.05)))
+    run = lambda asked, room: crowded(asked, room, 0.05)
     for asked in (30.0, 39.0, 40.0, 41.0, 90.0):
         check_grads(run, (jnp.float64(asked), jnp.float64(40.0)), order=1, modes=["rev", "fwd"])
 

@@ -271,7 +271,7 @@ def test_decomposition_beats_the_whole_program_from_a_hundred_scenarios():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ten-billion", "ten-billion-2027", "stochastic-100"])
+@pytest.mark.parametrize("name", ["ten-billion-2027", "stochastic-100"])
 def test_the_throughput_that_ships_is_what_the_serving_model_says(name, tmp_path):
     folder = shutil.copytree(CONFIGS / "fleets" / name, tmp_path / name)
     before = pd.read_csv(folder / "throughput.csv")

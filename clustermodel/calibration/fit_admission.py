@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from clustermodel.serving.admission import crowded, whole_sequences
+from clustermodel.serving.admission import crowding, whole_sequences
 
 LENGTHS = ((800, 100), (400, 100), (300, 150), (200, 200), (100, 300), (50, 400))
 ROOMS = (4, 16, 64)
@@ -77,8 +77,9 @@ def errors(table: pd.DataFrame, bluntness: float) -> NDArray[np.float64]:
     """Log of what the formula says over what ran."""
     isl, osl, room, requests, running = (table[name].to_numpy(float) for name in table)
     blunt = bluntness * osl / mean_size(isl, osl)
-    run = jax.vmap(lambda n, room, b: crowded(n, whole_sequences(room), b))
-    return np.log(np.asarray(run(*map(jnp.asarray, (requests, room, blunt)))) / running)
+    whole = jax.vmap(whole_sequences)(jnp.asarray(room))
+    lost = jax.vmap(crowding)(*map(jnp.asarray, (requests, whole, blunt)))
+    return np.log(np.minimum(requests, whole) / (1 + np.asarray(lost)) / running)
 
 
 def main() -> None:

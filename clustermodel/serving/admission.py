@@ -1,5 +1,6 @@
 """How many requests are admitted at a time: what the engine allows, and whole sequences whose caches come and go."""
 
+import equinox as eqx
 import jax.numpy as jnp
 
 from clustermodel._types import Scalar
@@ -10,29 +11,39 @@ from clustermodel.serving.memory import MemoryUse
 BLUNTNESS = 0.0595  # fitted to simulated engines: python -m clustermodel.calibration.fit_admission
 
 
-def admitted(deployment: Deployment, load: Load, memory: MemoryUse) -> Scalar:
-    """Mean number of requests that run or are read at a time, at most `load.concurrency`.
+class Admitted(eqx.Module):
+    """Requests that run or are read at a time, in the mean, and those that wait for them."""
 
-    Of N requests that the engine may run as many as there is room for, `crowded` with bluntness b = 0.0595 osl /
-    (isl + h osl), h = `held_output`: what is nearly all input hardly grows.
+    requests: Scalar
+    waiting: Scalar  # over `requests`
+
+
+def admitted(deployment: Deployment, load: Load, memory: MemoryUse) -> Admitted:
+    """How many of the requests in flight are admitted at a time.
+
+    Of N requests that the engine may run as many as there is room for, less what `crowding` takes with bluntness
+    b = 0.0595 osl / (isl + h osl), h = `held_output`: what is nearly all input hardly grows. Those that wait are
+    formed from what is lost, for where there is room N and n are nearly equal.
     """
-    dp = deployment.layout.dp
-    asked = jnp.minimum(load.concurrency, deployment.engine.max_num_seqs * dp)
+    dp, n = deployment.layout.dp, load.concurrency
+    asked = jnp.minimum(n, deployment.engine.max_num_seqs * dp)
+    room = dp * whole_sequences(memory.sequences / dp)
     mean = load.isl + deployment.coefficients.held_output * load.osl
-    return crowded(asked, dp * whole_sequences(memory.sequences / dp), BLUNTNESS * load.osl / mean)
+    lost, most = crowding(asked, room, BLUNTNESS * load.osl / mean), jnp.minimum(asked, room)
+    return Admitted(requests=most / (1 + lost), waiting=(n - most) / most + n / most * lost)
 
 
-def crowded(asked: Scalar, room: Scalar, bluntness: Scalar) -> Scalar:
-    """Mean number that runs of N that ask for room for K (all above 0).
+def crowding(asked: Scalar, room: Scalar, bluntness: Scalar) -> Scalar:
+    """What fewer run of N that ask for room for K (all above 0) than min(N, K), over those that run.
 
     Where N is about K, caches that grow at the same time push the youngest out, and those that stay are older and
     larger than the mean. A form with one number that meets simulated engines:
 
-        n = min(N, K) / (1 + b (min(N, K) / max(N, K))^p),   p = (1 + b) / (2 b), which makes it smooth at N = K.
+        n = min(N, K) / (1 + b (min(N, K) / max(N, K))^p),   p = (1 + b) / (2 b), which makes n smooth at N = K.
     """
     less, more = jnp.minimum(asked, room), jnp.maximum(asked, room)
     steepness = (1 + bluntness) / (2 * bluntness)
-    return less / (1 + bluntness * jnp.exp(steepness * jnp.log(less / more)))
+    return bluntness * jnp.exp(steepness * jnp.log(less / more))
 
 
 def whole_sequences(room: Scalar) -> Scalar:

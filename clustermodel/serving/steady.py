@@ -58,14 +58,15 @@ def closed_loop(deployment: Deployment, load: Load) -> ServingPoint:
     request is served, osl TPOT + t_prefill.
     """
     memory = memory_use(deployment, load)
-    most = admitted(deployment, load, memory)
+    taken = admitted(deployment, load, memory)
+    most = taken.requests
     prefill, prefix = prefill_alone(deployment, load), cached_token_time(deployment, load)
     batch, mixed = most, mixed_iteration(deployment, load, most, most, prefix)
     for _ in range(_PASSES - 1):
         batch = most * load.osl * mixed.tpot / (load.osl * mixed.tpot + prefill.request)
         mixed = mixed_iteration(deployment, load, batch, most, prefix)
     marginal = prefix.reload + prefix.attention * mixed_share(deployment, load)
-    waiting = (load.concurrency - most) / most * (load.osl * mixed.tpot + prefill.request)
+    waiting = taken.waiting * (load.osl * mixed.tpot + prefill.request)
     ttft = jnp.maximum(_ttft(deployment, load, mixed.tpot, most, waiting), prefill.bound)
     most_rate = batch / mixed.bound
     in_turn = load.concurrency * load.osl / (ttft + load.osl * mixed.tpot)  # Little's law
