@@ -30,7 +30,7 @@ NUMBERS = st.floats(1e-2, 1e6)
 def left():
     """Errors of the formula, as a function of its number, on engines with other rooms than those of the fit."""
     table = fit_admission.study(rooms=(6, 24))
-    return lambda sharpness: np.abs(fit_admission.errors(table, sharpness))
+    return lambda bluntness: np.abs(fit_admission.errors(table, bluntness))
 
 
 def test_the_formula_meets_simulated_engines_that_it_was_not_fitted_to(left):

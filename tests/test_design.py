@@ -277,6 +277,21 @@ def test_no_request_queues_at_the_optimum(best_h200):
     assert load["value"] == pytest.approx(best_h200["concurrency"])
 
 
+def test_a_load_that_memory_sets_follows_the_memory_of_the_design():
+    """Twice the room, twice the load, though it is not varied; one that the user names stays."""
+    for concurrency, times in ((None, 2.0), (20.0, 1.0)):
+        setup = set_up(
+            CATALOG, Question("hgx-h200", **LLAMA | {"max_tpot_ms": None}, concurrency=concurrency)
+        )
+        problem = module.Problem(setup, choose(setup), Plan(("memory",)))
+        use = problem.choice.evaluation.point.memory
+        doubled = problem.start[0] + float(use.sequences * use.per_sequence) / 0.9 / 0.97 * problem.count
+        room = float(problem.runs(problem.knobs_at(jnp.asarray([doubled]))) / problem.runs(problem.at))
+        assert room == pytest.approx(2.0, rel=0.02)
+        before, after = (float(problem.in_flight(jnp.asarray([x]))) for x in (problem.start[0], doubled))
+        assert after / before == pytest.approx(times, rel=0.02)
+
+
 def test_a_load_that_is_not_varied_does_not_queue_either():
     question = Question("hgx-h200", "llama-3.1-70b", precision="fp8", concurrency=800.0, tp=1, pp=1)
     setup = set_up(CATALOG, question)

@@ -139,11 +139,11 @@ class InFlight:
 
 
 def requests_in_flight(setup: Setup, choice: Choice) -> InFlight:
-    """What sets the requests in flight of a choice."""
+    """What sets the requests in flight of a choice, under a rate those of its fullest replica."""
     deployments, loads, _ = operating_rows(setup, stack_layouts([choice.shape]), np.ones(1))
     full = float(full_batches(deployments, loads)[0])
-    at_most = setup.question.concurrency is None and choice.concurrency == math.floor(full)
-    return InFlight(choice.concurrency, full if at_most else None)
+    at_most = setup.question.concurrency is None and choice.fullest == math.floor(full)
+    return InFlight(choice.fullest, full if at_most else None)
 
 
 def systems_if(setup: Setup, choice: Choice, faster: float) -> float:

@@ -26,9 +26,7 @@ def priced(choice: Choice, setups: Sequence[Setup]) -> Floats:
     The first setup is the one that it was chosen in.
     """
     if choice.carried is None:
-        rows = _rows(setups, choice, choice.concurrency)
-        load = requests_in_flight(setups[0], choice)(jnp.asarray(full_batches(*rows[:2])))
-        found = evaluations(*eqx.tree_at(lambda each: each[1].concurrency, rows, load))
+        found = _fullest(setups, choice)
         price = np.asarray(found.unit.blended, float)
     else:
         found, price = _under_arrivals(setups, choice, choice.carried)
@@ -38,7 +36,7 @@ def priced(choice: Choice, setups: Sequence[Setup]) -> Floats:
 
 def _under_arrivals(setups: Sequence[Setup], choice: Choice, carried: Carried) -> tuple[Evaluation, Floats]:
     """Full replicas, and the price of a token from as many whole systems of them as carry the rate."""
-    full = evaluations(*_rows(setups, choice, carried.fullest))
+    full = _fullest(setups, choice)
     usual = jax.tree.map(lambda leaf: np.full(len(setups), leaf), carried.arrivals.usual)
     mean = in_the_mean(_rows(setups, choice, float(while_busy(carried.arrivals.usual.in_flight))), usual)
     rates = np.asarray(full.point.request_rate, float)
@@ -47,6 +45,13 @@ def _under_arrivals(setups: Sequence[Setup], choice: Choice, carried: Carried) -
         for i, each in enumerate(setups)
     ]
     return full, np.asarray(prices)
+
+
+def _fullest(setups: Sequence[Setup], choice: Choice) -> Evaluation:
+    """A replica with the requests in flight at which it was chosen, or with as many as run where those were all."""
+    rows = _rows(setups, choice, choice.fullest)
+    load = requests_in_flight(setups[0], choice)(jnp.asarray(full_batches(*rows[:2])))
+    return evaluations(*eqx.tree_at(lambda each: each[1].concurrency, rows, load))
 
 
 def _rows(setups: Sequence[Setup], choice: Choice, concurrency: float) -> Rows:

@@ -116,9 +116,7 @@ _LOAD = _panel(
     Option("isl", read.number, "TOKENS", "mean input length", "the workload's"),
     Option("osl", read.number, "TOKENS", "mean output length", "the workload's"),
     Option("prefix_hit_rate", read.number, "SHARE", "input found in the prefix cache", "the workload's"),
-    Option(
-        "concurrency", read.number, "N", "requests in flight, queue included", "the cheapest without a queue"
-    ),
+    Option("concurrency", read.number, "N", "requests in flight, queue included", "the cheapest that run"),
     Option("rate", read.number, "R", "requests per second, instead of --concurrency"),
     Option("draft_tokens", read.number, "N", "tokens drafted per step (speculation, MTP)", "0"),
     Option("acceptance", read.number, "SHARE", "chance that a drafted token is accepted", "the engine's"),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from clustermodel import __version__
 from clustermodel._types import Scalar
 from clustermodel.catalog import Catalog, ConfigError, InfeasibleError, did_you_mean
-from clustermodel.chain.choose import Choice, choose
+from clustermodel.chain.choose import Choice, choose, requests_in_flight
 from clustermodel.chain.cost import SCHEMA
 from clustermodel.chain.evaluate import Evaluation, carried_accelerators
 from clustermodel.chain.question import Question, option
@@ -131,6 +131,7 @@ class Problem:
         self.count = float(self.system.count)
         self.tier = main_tier(self.system)
         self.prices = price_model(self.system, self.tier, plan)
+        self.not_varied = requests_in_flight(setup, choice)
 
     @property
     def start(self) -> Vector:
@@ -192,7 +193,7 @@ class Problem:
         runs, chosen = self.runs(self.knobs_at(x)), dict(zip(self.plan.vary, x, strict=True))
         if "concurrency" in chosen:
             return jnp.maximum(chosen["concurrency"] * runs, 1.0)
-        return jnp.minimum(self.choice.concurrency, runs)
+        return jnp.minimum(self.not_varied(runs), runs)
 
     def values(self, x: Vector) -> list[float]:
         """The design in the units of `VARIABLES`."""
